@@ -1,0 +1,242 @@
+"""Every error this project raises on purpose, as one tree.
+
+SianError
+├── InvalidInput                 something the caller sent or typed; never the server's fault
+│   ├── ParameterInvalid         parameter_invalid
+│   ├── UploadTooLarge           upload_too_large
+│   ├── MaskError
+│   │   ├── MaskMissing          mask_missing
+│   │   ├── MaskEmptyFile        mask_empty_file
+│   │   ├── MaskUnreadable       mask_unreadable
+│   │   ├── MaskTooLarge         mask_too_large
+│   │   ├── MaskTooSmall         mask_too_small
+│   │   ├── MaskBinary           mask_binary
+│   │   ├── MaskColour           mask_colour
+│   │   ├── MaskFloat            mask_float
+│   │   ├── MaskNegative         mask_negative
+│   │   ├── MaskIdTooLarge       mask_id_too_large
+│   │   ├── MaskShape            mask_shape
+│   │   └── MaskUnwritable       mask_unwritable
+│   └── StyleError
+│       ├── StyleMissing         style_missing
+│       ├── StyleConflict        style_conflict
+│       ├── StyleUnknown         style_unknown
+│       ├── StyleUnreadable      style_unreadable
+│       ├── StyleTooSmall        style_too_small
+│       ├── StyleTooLarge        style_too_large
+│       └── StyleWeightsInvalid  style_weights_invalid
+├── ServiceError                 the service cannot do it, now or any more
+│   ├── JobUnknown               job_unknown
+│   ├── JobExpired               job_expired
+│   ├── OutputUnknown            output_unknown
+│   ├── NotAcceptable            not_acceptable
+│   ├── QueueFull                queue_full
+│   ├── DeadlineExceeded         deadline_exceeded
+│   └── SynthesisFailed          synthesis_failed
+├── CheckpointError              a checkpoint that cannot be served
+│   ├── CheckpointMissing        checkpoint_missing
+│   ├── CheckpointTruncated      checkpoint_truncated
+│   ├── CheckpointVersion        checkpoint_version
+│   ├── CheckpointHash           checkpoint_hash
+│   └── CheckpointMismatch       checkpoint_mismatch
+├── SettingsInvalid              settings_invalid
+└── TrainingError
+    ├── DataInvalid              data_invalid
+    ├── WeightsMissing           weights_missing
+    ├── NonFiniteLoss            non_finite_loss
+    └── ResumeMismatch           resume_mismatch
+
+``code`` is stable: clients and tests rely on it. The message says what was wrong and what
+to do about it, in words meant for the person who reads it. How a class becomes an HTTP
+status or an exit code is decided in one table, ``app/problems.py``.
+"""
+
+from typing import ClassVar
+
+
+class SianError(Exception):
+    """Root of the tree. ``str(error)`` is the sentence shown to the user."""
+
+    code: ClassVar[str] = "sian_error"
+
+
+class InvalidInput(SianError):
+    code = "invalid_input"
+
+
+class ParameterInvalid(InvalidInput):
+    code = "parameter_invalid"
+
+
+class UploadTooLarge(InvalidInput):
+    code = "upload_too_large"
+
+
+class MaskError(InvalidInput):
+    code = "mask_error"
+
+
+class MaskMissing(MaskError):
+    code = "mask_missing"
+
+
+class MaskEmptyFile(MaskError):
+    code = "mask_empty_file"
+
+
+class MaskUnreadable(MaskError):
+    code = "mask_unreadable"
+
+
+class MaskTooLarge(MaskError):
+    code = "mask_too_large"
+
+
+class MaskTooSmall(MaskError):
+    code = "mask_too_small"
+
+
+class MaskBinary(MaskError):
+    code = "mask_binary"
+
+
+class MaskColour(MaskError):
+    code = "mask_colour"
+
+
+class MaskFloat(MaskError):
+    code = "mask_float"
+
+
+class MaskNegative(MaskError):
+    code = "mask_negative"
+
+
+class MaskIdTooLarge(MaskError):
+    code = "mask_id_too_large"
+
+
+class MaskShape(MaskError):
+    code = "mask_shape"
+
+
+class MaskUnwritable(MaskError):
+    code = "mask_unwritable"
+
+
+class StyleError(InvalidInput):
+    code = "style_error"
+
+
+class StyleMissing(StyleError):
+    code = "style_missing"
+
+
+class StyleConflict(StyleError):
+    code = "style_conflict"
+
+
+class StyleUnknown(StyleError):
+    code = "style_unknown"
+
+
+class StyleUnreadable(StyleError):
+    code = "style_unreadable"
+
+
+class StyleTooSmall(StyleError):
+    code = "style_too_small"
+
+
+class StyleTooLarge(StyleError):
+    code = "style_too_large"
+
+
+class StyleWeightsInvalid(StyleError):
+    code = "style_weights_invalid"
+
+
+class ServiceError(SianError):
+    code = "service_error"
+
+
+class JobUnknown(ServiceError):
+    code = "job_unknown"
+
+
+class JobExpired(ServiceError):
+    code = "job_expired"
+
+
+class OutputUnknown(ServiceError):
+    code = "output_unknown"
+
+
+class NotAcceptable(ServiceError):
+    code = "not_acceptable"
+
+
+class QueueFull(ServiceError):
+    """``retry_after_s``: whole seconds after which a place may be free."""
+
+    code = "queue_full"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(ServiceError):
+    code = "deadline_exceeded"
+
+
+class SynthesisFailed(ServiceError):
+    code = "synthesis_failed"
+
+
+class CheckpointError(SianError):
+    code = "checkpoint_error"
+
+
+class CheckpointMissing(CheckpointError):
+    code = "checkpoint_missing"
+
+
+class CheckpointTruncated(CheckpointError):
+    code = "checkpoint_truncated"
+
+
+class CheckpointVersion(CheckpointError):
+    code = "checkpoint_version"
+
+
+class CheckpointHash(CheckpointError):
+    code = "checkpoint_hash"
+
+
+class CheckpointMismatch(CheckpointError):
+    code = "checkpoint_mismatch"
+
+
+class SettingsInvalid(SianError):
+    code = "settings_invalid"
+
+
+class TrainingError(SianError):
+    code = "training_error"
+
+
+class DataInvalid(TrainingError):
+    code = "data_invalid"
+
+
+class WeightsMissing(TrainingError):
+    code = "weights_missing"
+
+
+class NonFiniteLoss(TrainingError):
+    code = "non_finite_loss"
+
+
+class ResumeMismatch(TrainingError):
+    code = "resume_mismatch"
