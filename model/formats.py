@@ -1,0 +1,194 @@
+"""Read and write instance masks: label PNG, TIFF and .npy.
+
+An instance mask is one plane of integers (H, W): 0 is the stroma, any positive value is the
+id of a nucleus. Ids may have gaps and go up to 2**31 - 1. They are returned as they came.
+
+What a file is, is decided by its content, never by its name. Sizes are checked in the header,
+before any pixel is decoded, so a small file cannot ask for much memory. Whatever is wrong
+with a file ends in a subclass of ``InvalidInput`` whose message says what to do.
+
+Accepted:
+    PNG   greyscale of 1, 2, 4, 8 or 16 bits; or palette, whose indices are the ids.
+    TIFF  one page, one sample of up to 64 bits, integer; not compressed, or losslessly with
+          LZW, Deflate, PackBits, Zstandard or LZMA; strips or tiles; BigTIFF; any byte order.
+          The stored values are the ids, whatever the file says about their display.
+    .npy  two-dimensional, any integer type or bool, any byte or memory order; no pickles.
+"""
+
+import io
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import (
+    InvalidInput,
+    MaskBinary,
+    MaskEmptyFile,
+    MaskFloat,
+    MaskIdTooLarge,
+    MaskNegative,
+    MaskShape,
+    MaskUnreadable,
+    MaskUnwritable,
+    ParameterInvalid,
+)
+from model.mask_files import MIN_SIDE, decoder_for
+
+__all__ = ["MAX_ID", "MAX_SIDE", "MIN_SIDE", "MaskFormat", "read_mask", "write_mask"]
+
+MAX_SIDE = 1024
+MAX_ID = 2**31 - 1
+_PNG_MAX_ID = 2**16 - 1
+
+MaskFormat = Literal["png", "tiff", "npy"]
+
+
+def read_mask(
+    data: bytes, *, label_components: bool = False, max_side: int = MAX_SIDE
+) -> NDArray[np.int32]:
+    """Decode an instance mask, (H, W), from the bytes of a PNG, TIFF or .npy file.
+
+    A mask without nuclei is legal: it is pure stroma.
+
+    Args:
+        data: the whole file.
+        label_components: make every 8-connected region of one value a nucleus of its own, with
+            new ids 1, 2, ... from top to bottom. For binary masks and class maps; touching
+            nuclei merge. Without it ids are kept, and a binary mask is refused.
+        max_side: largest height and width accepted, pixels.
+
+    Raises:
+        MaskEmptyFile: no bytes.
+        MaskUnreadable: no PNG, TIFF or .npy; damaged; lossy; or a pickle.
+        MaskTooLarge, MaskTooSmall: a side above ``max_side`` or below 16 px.
+        MaskColour: several channels.
+        MaskShape: several pages, or an array that is not two-dimensional.
+        MaskFloat, MaskNegative, MaskIdTooLarge: values that are no ids.
+        MaskBinary: one positive value that covers several 8-connected components.
+    """
+    if not data:
+        raise MaskEmptyFile("The mask file is empty (0 bytes). Send the file's content.")
+    values = _decode(data, max_side)
+    _check_ids(values)
+    mask = np.array(values, dtype=np.int32, order="C")
+    if label_components:
+        return _components(mask)
+    if _is_binary(mask):
+        raise MaskBinary(
+            f"The mask is binary: all nuclei share the value {mask.max()}. Give each nucleus its "
+            "own id; or ask for label_components to make every connected component a nucleus, "
+            "which merges nuclei that touch."
+        )
+    return mask
+
+
+def write_mask(mask: NDArray[Any], format: MaskFormat) -> bytes:
+    """Encode an instance mask, (H, W) of integers, so that ``read_mask`` returns its ids.
+
+    PNG is 16-bit greyscale; TIFF is Deflate-compressed, 16-bit where the ids fit and else
+    32-bit, both unsigned; .npy is int32. Equal masks give equal bytes.
+
+    Raises:
+        MaskShape, MaskFloat, MaskNegative, MaskIdTooLarge: ``mask`` is no instance mask.
+        MaskUnwritable: an id above 65,535 for PNG.
+        ParameterInvalid: another format.
+    """
+    if mask.ndim != 2 or mask.size == 0:
+        raise MaskShape(f"The mask has shape {mask.shape}; it must be one plane (height, width).")
+    _check_ids(mask)
+    if format == "png":
+        return _encode_png(mask)
+    if format == "tiff":
+        return _encode_tiff(mask)
+    if format == "npy":
+        return _encode_npy(mask)
+    raise ParameterInvalid(
+        f"There is no mask format {format!r}; choose one of {', '.join(get_args(MaskFormat))}."
+    )
+
+
+def _decode(data: bytes, max_side: int) -> NDArray[Any]:
+    decode = decoder_for(data)
+    try:
+        return decode(data, max_side)
+    except InvalidInput:
+        raise
+    except Exception as error:  # decoders meet damage in too many ways to list
+        raise MaskUnreadable(
+            "The mask file is damaged or truncated. Export or upload it again. "
+            f"(The decoder said: {str(error) or type(error).__name__}.)"
+        ) from error
+
+
+def _check_ids(values: NDArray[Any]) -> None:
+    if values.dtype.kind not in "biu":
+        raise MaskFloat(
+            f"The mask holds {values.dtype} values; ids are integers. "
+            "Convert it with mask.astype(numpy.int32) and save it again."
+        )
+    lowest, highest = int(values.min()), int(values.max())
+    if lowest < 0:
+        raise MaskNegative(
+            f"The mask holds the value {lowest}; ids are positive and 0 is the stroma. "
+            "Set pixels that belong to no nucleus to 0."
+        )
+    if highest > MAX_ID:
+        raise MaskIdTooLarge(
+            f"The mask holds the id {highest}; the largest is {MAX_ID}. "
+            "Number the nuclei 1, 2, ...; an id near 4294967295 is often a negative number "
+            "saved as unsigned."
+        )
+
+
+def _is_binary(mask: NDArray[np.int32]) -> bool:
+    """Whether one positive value covers several 8-connected components."""
+    from scipy import ndimage
+
+    nuclei = mask > 0
+    positive = mask[nuclei]
+    if positive.size == 0 or positive.min() != positive.max():
+        return False
+    _, count = ndimage.label(nuclei, structure=np.ones((3, 3)))
+    return bool(count > 1)
+
+
+def _components(mask: NDArray[np.int32]) -> NDArray[np.int32]:
+    from skimage.measure import label
+
+    return np.asarray(label(mask, background=0, connectivity=2), dtype=np.int32)
+
+
+def _encode_png(mask: NDArray[Any]) -> bytes:
+    from PIL import Image
+
+    highest = int(mask.max())
+    if highest > _PNG_MAX_ID:
+        raise MaskUnwritable(
+            f"The mask holds the id {highest}, but a PNG holds ids up to {_PNG_MAX_ID}. "
+            "Write it as TIFF or .npy."
+        )
+    stream = io.BytesIO()
+    Image.fromarray(mask.astype(np.uint16)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def _encode_tiff(mask: NDArray[Any]) -> bytes:
+    from tifffile import imwrite
+
+    dtype = np.uint16 if mask.max() <= _PNG_MAX_ID else np.uint32
+    stream = io.BytesIO()
+    imwrite(
+        stream,
+        np.ascontiguousarray(mask, dtype),
+        photometric="minisblack",
+        compression="zlib",
+        metadata=None,
+    )
+    return stream.getvalue()
+
+
+def _encode_npy(mask: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.ascontiguousarray(mask, np.int32), allow_pickle=False)
+    return stream.getvalue()

@@ -1,0 +1,313 @@
+"""Instance masks in and out: what is accepted keeps its ids, what is refused says why."""
+
+import io
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+from PIL import Image
+
+from model.errors import (
+    MaskBinary,
+    MaskColour,
+    MaskEmptyFile,
+    MaskError,
+    MaskFloat,
+    MaskIdTooLarge,
+    MaskNegative,
+    MaskShape,
+    MaskTooLarge,
+    MaskTooSmall,
+    MaskUnreadable,
+    MaskUnwritable,
+    ParameterInvalid,
+)
+from model.formats import MAX_ID, MaskFormat, read_mask, write_mask
+from tests.model.encoders import (
+    GREY,
+    PALETTE,
+    colourful,
+    npy,
+    npy_header,
+    palette_png,
+    pillow,
+    png_bomb,
+    shallow_png,
+    tiff,
+    two_nuclei,
+)
+
+MASK = two_nuclei()
+SIZES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=16, max_side=40)
+
+
+def masks(max_id: int) -> st.SearchStrategy[NDArray[np.int64]]:
+    """Masks whose two first pixels differ, so that none counts as binary."""
+
+    def with_two_ids(mask: NDArray[np.int64]) -> NDArray[np.int64]:
+        mask[0, :2] = 1, 2
+        return mask
+
+    return hnp.arrays(np.int64, SIZES, elements=st.integers(0, max_id)).map(with_two_ids)
+
+
+class TestRoundTrip:
+    @given(masks(MAX_ID), st.sampled_from(["tiff", "npy"]))
+    def test_tiff_and_npy_keep_every_id(self, mask: NDArray[np.int64], format: MaskFormat) -> None:
+        np.testing.assert_array_equal(read_mask(write_mask(mask, format)), mask)
+
+    @given(masks(65_535))
+    def test_png_keeps_ids_of_16_bits(self, mask: NDArray[np.int64]) -> None:
+        np.testing.assert_array_equal(read_mask(write_mask(mask, "png")), mask)
+
+    @pytest.mark.parametrize("format", get_args(MaskFormat))
+    def test_equal_masks_give_equal_bytes(self, format: MaskFormat) -> None:
+        column_major = np.asfortranarray(MASK.astype(np.uint8))
+        assert write_mask(column_major, format) == write_mask(MASK, format)
+
+    @pytest.mark.parametrize("format", get_args(MaskFormat))
+    def test_other_software_reads_the_same_ids(self, format: MaskFormat) -> None:
+        stream = io.BytesIO(write_mask(MASK, format))
+        array = np.load(stream) if format == "npy" else np.asarray(Image.open(stream))
+        np.testing.assert_array_equal(array, MASK)
+
+    def test_result_is_writable_int32(self) -> None:
+        mask = read_mask(npy(MASK.astype(np.int32)))
+        assert mask.dtype == np.int32
+        assert mask.flags.writeable
+        assert mask.flags.c_contiguous
+
+
+class TestAccepted:
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    def test_grey_png(self, dtype: type) -> None:
+        np.testing.assert_array_equal(read_mask(pillow(MASK.astype(dtype), "PNG")), MASK)
+
+    @pytest.mark.parametrize("depth", [2, 4])
+    @pytest.mark.parametrize("colour_type", [GREY, PALETTE])
+    def test_shallow_png_is_not_stretched(self, depth: int, colour_type: int) -> None:
+        mask = two_nuclei(1, 2**depth - 1)
+        np.testing.assert_array_equal(read_mask(shallow_png(mask, depth, colour_type)), mask)
+
+    @pytest.mark.parametrize("colour_type", [GREY, PALETTE])
+    def test_one_bit_png_of_one_nucleus(self, colour_type: int) -> None:
+        mask = two_nuclei(1, 0)
+        np.testing.assert_array_equal(read_mask(shallow_png(mask, 1, colour_type)), mask)
+
+    def test_palette_png_gives_its_indices(self) -> None:
+        np.testing.assert_array_equal(read_mask(palette_png(MASK)), MASK)
+
+    @pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits", "zstd", "lzma"])
+    @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "u8", "i8"])
+    def test_tiff_of_any_integer(self, dtype: str, compression: str | None) -> None:
+        data = tiff(MASK.astype(dtype), compression=compression)
+        np.testing.assert_array_equal(read_mask(data), MASK)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"compression": "lzw", "predictor": True},
+            {"compression": "zlib", "predictor": True},
+            {"compression": "lzw", "tile": (16, 16)},
+            {"tile": (256, 256)},
+            {"rowsperstrip": 3},
+            {"byteorder": ">"},
+            {"bigtiff": True},
+            {"imagej": True},
+            {"ome": True},
+            {"photometric": "miniswhite"},
+            {"photometric": "palette", "colormap": np.zeros((3, 65536), np.uint16)},
+        ],
+        ids=str,
+    )
+    def test_tiff_however_it_is_laid_out(self, options: dict[str, Any]) -> None:
+        np.testing.assert_array_equal(read_mask(tiff(MASK.astype(np.uint16), **options)), MASK)
+
+    @pytest.mark.parametrize("dtype", ["u1", "<i2", ">i2", "<u4", ">i4", "<i8", ">u8"])
+    @pytest.mark.parametrize("order", ["C", "F"])
+    def test_npy_of_any_integer_and_order(self, dtype: str, order: Any) -> None:
+        array = np.array(MASK, dtype, order=order)
+        np.testing.assert_array_equal(read_mask(npy(array)), MASK)
+
+    def test_pure_stroma(self) -> None:
+        assert read_mask(npy(np.zeros((16, 16), np.uint8))).sum() == 0
+
+    def test_one_nucleus_of_any_value(self) -> None:
+        mask = two_nuclei(255, 0)
+        np.testing.assert_array_equal(read_mask(pillow(mask.astype(np.uint8), "PNG")), mask)
+
+    def test_one_nucleus_joined_by_a_corner(self) -> None:
+        mask = np.zeros((16, 16), np.uint8)
+        mask[3, 3] = mask[4, 4] = 7
+        np.testing.assert_array_equal(read_mask(npy(mask)), mask)
+
+    def test_an_id_in_two_pieces_among_others(self) -> None:
+        mask = two_nuclei()
+        mask[18, 20] = 3
+        np.testing.assert_array_equal(read_mask(npy(mask)), mask)
+
+    def test_the_largest_id(self) -> None:
+        assert read_mask(npy(two_nuclei(1, MAX_ID))).max() == MAX_ID
+
+    def test_sizes_at_both_limits(self) -> None:
+        assert read_mask(npy(np.zeros((16, 1024), np.uint8))).shape == (16, 1024)
+
+    def test_max_side_raises_the_limit(self) -> None:
+        data = npy(np.zeros((16, 2000), np.uint8))
+        assert read_mask(data, max_side=2000).shape == (16, 2000)
+
+
+class TestLabelComponents:
+    def test_a_binary_mask_is_split(self) -> None:
+        mask = read_mask(npy(two_nuclei(255, 255)), label_components=True)
+        np.testing.assert_array_equal(mask, two_nuclei(1, 2))
+
+    def test_a_bool_mask_is_split(self) -> None:
+        mask = read_mask(npy(two_nuclei() > 0), label_components=True)
+        np.testing.assert_array_equal(mask, two_nuclei(1, 2))
+
+    def test_touching_regions_of_different_value_stay_apart(self) -> None:
+        classes = np.zeros((16, 16), np.uint8)
+        classes[2:6, 2:6] = 1
+        classes[2:6, 6:9] = 2
+        classes[10:12, 2:6] = 1
+        mask = read_mask(npy(classes), label_components=True)
+        assert [len(np.unique(mask[classes == value])) for value in (0, 1, 2)] == [1, 2, 1]
+
+    def test_corners_connect(self) -> None:
+        mask = np.zeros((16, 16), np.uint8)
+        mask[3, 3] = mask[4, 4] = 1
+        assert read_mask(npy(mask), label_components=True).max() == 1
+
+
+def animated_png() -> bytes:
+    frames = [Image.fromarray(MASK.astype(np.uint8) * k) for k in (1, 2)]
+    stream = io.BytesIO()
+    frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
+    return stream.getvalue()
+
+
+def flipped_bit(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+
+
+STACK = np.stack([MASK] * 5).astype(np.uint16)
+PNG = write_mask(MASK, "png")
+
+REFUSED: dict[str, tuple[bytes, type[MaskError], str]] = {
+    "empty file": (b"", MaskEmptyFile, "0 bytes"),
+    "binary png": (pillow((MASK > 0).astype(np.uint8) * 255, "PNG"), MaskBinary, "label_comp"),
+    "one-bit png": (shallow_png(MASK > 0, 1, GREY), MaskBinary, "value 1"),
+    "bool npy": (npy(MASK > 0), MaskBinary, "own id"),
+    "rgb png": (pillow(colourful(), "PNG"), MaskColour, "RGB"),
+    "rgb png, equal channels": (
+        pillow(np.repeat(MASK[..., None], 3, 2).astype(np.uint8), "PNG"),
+        MaskColour,
+        "If the channels are equal, save one",
+    ),
+    "rgba png": (pillow(colourful(channels=4), "PNG"), MaskColour, "RGBA"),
+    "grey png with alpha": (pillow(colourful(channels=2), "PNG"), MaskColour, "transparency"),
+    "rgb tiff": (tiff(colourful(), photometric="rgb"), MaskColour, "3 channels"),
+    "rgb npy": (npy(colourful()), MaskColour, "(64, 80, 3)"),
+    "channel-first npy": (npy(np.zeros((3, 20, 20), int)), MaskColour, "one channel"),
+    "float npy": (npy(MASK.astype(float)), MaskFloat, "astype"),
+    "float tiff": (tiff(MASK.astype(np.float32)), MaskFloat, "float32"),
+    "negative npy": (npy(-MASK), MaskNegative, "-9"),
+    "negative tiff": (tiff(-MASK.astype(np.int16)), MaskNegative, "0"),
+    "id above 31 bits, npy": (npy(two_nuclei(1, 2**31)), MaskIdTooLarge, "2147483648"),
+    "id above 31 bits, tiff": (
+        tiff(two_nuclei(1, 2**32 - 1).astype(np.uint32)),
+        MaskIdTooLarge,
+        "4294967295",
+    ),
+    "several tiff pages": (tiff(STACK, photometric="minisblack"), MaskShape, "several pages"),
+    "imagej stack": (tiff(STACK, imagej=True), MaskShape, "several pages"),
+    "animated png": (animated_png(), MaskShape, "animated"),
+    "one-dimensional npy": (npy(np.arange(400)), MaskShape, "one plane"),
+    "stacked npy": (npy(STACK), MaskShape, "(5, 20, 24)"),
+    "small": (pillow(np.zeros((4, 400), np.uint8), "PNG"), MaskTooSmall, "400 x 4"),
+    "empty npy": (npy(np.zeros((0, 0), int)), MaskTooSmall, "0 x 0"),
+    "large": (pillow(np.zeros((16, 1025), np.uint8), "PNG"), MaskTooLarge, "1025 x 16"),
+    "large tiff": (tiff(np.zeros((1025, 16), np.uint8)), MaskTooLarge, "1024 px"),
+    "large npy": (npy_header((10**9, 10**9), "<i8"), MaskTooLarge, "smaller"),
+    "png bomb": (png_bomb(30_000, 30_000), MaskTooLarge, "30000 x 30000"),
+    "jpeg": (pillow(colourful(), "JPEG"), MaskUnreadable, "lossy"),
+    "jpeg in tiff": (
+        tiff(np.zeros((32, 32), np.uint8), compression="jpeg"),
+        MaskUnreadable,
+        "LZW",
+    ),
+    "objects npy": (npy(MASK.astype(object), allow_pickle=True), MaskUnreadable, "object"),
+    "text npy": (npy(np.full((20, 20), "a")), MaskUnreadable, "plain integer array"),
+    "complex npy": (npy(MASK.astype(complex)), MaskUnreadable, "complex128"),
+    "npz": (b"PK\x03\x04 and more", MaskUnreadable, "numpy.save"),
+    "matlab": (b"MATLAB 5.0 MAT-file", MaskUnreadable, "MATLAB"),
+    "geojson": (b'{"type": "FeatureCollection"}', MaskUnreadable, "rasterise"),
+    "text": (b"hello", MaskUnreadable, "neither PNG, TIFF nor .npy"),
+    "truncated png": (PNG[:-20], MaskUnreadable, "truncated"),
+    "png with a flipped bit": (flipped_bit(PNG, 60), MaskUnreadable, "damaged"),
+    "npy without its array": (npy_header((20, 20), "<i4"), MaskUnreadable, "truncated"),
+}
+
+
+class TestRefused:
+    @pytest.mark.parametrize(("data", "error", "words"), REFUSED.values(), ids=REFUSED)
+    def test_with_its_own_class_and_a_sentence(
+        self, data: bytes, error: type[MaskError], words: str
+    ) -> None:
+        with pytest.raises(error) as caught:
+            read_mask(data)
+        assert type(caught.value) is error
+        assert words in str(caught.value)
+        assert str(caught.value).endswith((".", ".)"))
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            write_mask(MASK, "tiff"),
+            write_mask(MASK, "npy"),
+            tiff(MASK.astype(np.uint16)),
+            tiff(MASK.astype(np.uint16), compression="lzw", rowsperstrip=3),
+            tiff(MASK.astype(np.uint16), tile=(16, 16)),
+        ],
+        ids=["deflate", "npy", "uncompressed", "lzw strips", "tiles"],
+    )
+    def test_at_every_truncation(self, data: bytes) -> None:
+        for length in range(1, len(data)):
+            with pytest.raises(MaskUnreadable):
+                read_mask(data[:length])
+
+    def test_png_at_every_truncation_of_its_content(self) -> None:
+        last_chunk = 12
+        for length in range(1, len(PNG) - last_chunk + 1):
+            with pytest.raises(MaskUnreadable):
+                read_mask(PNG[:length])
+
+
+class TestNotWritten:
+    @pytest.mark.parametrize(
+        ("mask", "error", "words"),
+        [
+            (two_nuclei(1, 65_536), MaskUnwritable, "TIFF"),
+            (-MASK, MaskNegative, "-9"),
+            (MASK.astype(float), MaskFloat, "astype"),
+            (MASK[None], MaskShape, "(1, 20, 24)"),
+            (MASK[:0], MaskShape, "(0, 24)"),
+            (two_nuclei(1, MAX_ID + 1), MaskIdTooLarge, "2147483648"),
+        ],
+        ids=["id above 16 bits", "negative", "float", "3-d", "empty", "id above 31 bits"],
+    )
+    def test_a_mask_that_png_cannot_hold(
+        self, mask: NDArray[Any], error: type[MaskError], words: str
+    ) -> None:
+        with pytest.raises(error) as caught:
+            write_mask(mask, "png")
+        assert words in str(caught.value)
+
+    def test_an_unknown_format(self) -> None:
+        with pytest.raises(ParameterInvalid, match="png, tiff, npy"):
+            write_mask(MASK, "jpeg")  # type: ignore[arg-type]
