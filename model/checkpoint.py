@@ -1,0 +1,201 @@
+"""Checkpoints: NAME.safetensors (weights and preset styles) beside NAME.json (the card).
+
+Loading runs no code from the file and substitutes no default: a checkpoint is served as its
+card describes it, or not at all. Reading and verifying a card needs no torch.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from model.config import NetworkConfig
+from model.errors import (
+    CheckpointHash,
+    CheckpointMismatch,
+    CheckpointMissing,
+    CheckpointTruncated,
+    CheckpointVersion,
+)
+from model.styles import STYLE_PREFIX
+
+if TYPE_CHECKING:
+    from model.encoder import StyleEncoder
+    from model.generator import Generator
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a checkpoint says of itself.
+
+    network: the fields of ``NetworkConfig``. styles: per organ, where each exemplar comes
+    from. training: configuration and length of the run. mpp: micrometres per pixel.
+    raw: the whole card as parsed.
+    """
+
+    name: str
+    format_version: int
+    network: dict[str, Any]
+    style_dim: int
+    sha256: str
+    mpp: float
+    styles: dict[str, list[dict[str, Any]]]
+    training: dict[str, Any]
+    licence: str
+    code_version: str
+    raw: dict[str, Any]
+
+    @property
+    def config(self) -> NetworkConfig:
+        return NetworkConfig.from_dict(self.network)
+
+
+def read_card(checkpoint: Path) -> Card:
+    """The card beside ``checkpoint`` (the path of the ``.safetensors``).
+
+    Raises:
+        CheckpointMissing: no such file, or no card beside it.
+        CheckpointTruncated: the card is not whole.
+        CheckpointVersion: written by another version of this software.
+    """
+    card_path = checkpoint.with_suffix(".json")
+    for path in (checkpoint, card_path):
+        if not path.is_file():
+            raise CheckpointMissing(
+                f"There is no checkpoint file {path}. A checkpoint is a pair NAME.safetensors and "
+                "NAME.json; set SIAN_CHECKPOINT (or --checkpoint) to the .safetensors of one."
+            )
+    try:
+        raw = json.loads(card_path.read_text("utf-8"))
+        version = raw["format_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointTruncated(
+            f"The card {card_path} is damaged ({error!r}). Restore it from its source."
+        ) from None
+    if version != FORMAT_VERSION:
+        raise CheckpointVersion(
+            f"The checkpoint {checkpoint} has format version {version}; this software reads "
+            f"version {FORMAT_VERSION}. Export it again with a matching version."
+        )
+    try:
+        return Card(
+            **{field: raw[field] for field in Card.__dataclass_fields__ if field != "raw"}, raw=raw
+        )
+    except KeyError as error:
+        raise CheckpointTruncated(
+            f"The card {card_path} lacks {error}. Restore it from its source."
+        ) from None
+
+
+def verify(checkpoint: Path) -> Card:
+    """Read the card and check the weights against it.
+
+    Raises:
+        CheckpointTruncated: the weights are cut short or no safetensors file.
+        CheckpointHash: they are not the ones the card describes.
+        CheckpointMissing, CheckpointVersion: as ``read_card``.
+    """
+    card = read_card(checkpoint)
+    try:
+        with safe_open(checkpoint, "numpy"):
+            pass
+    except SafetensorError as error:
+        raise CheckpointTruncated(
+            f"The checkpoint {checkpoint} is cut short or damaged ({error}). "
+            "Restore it from its source."
+        ) from None
+    digest = sha256_of(checkpoint)
+    if digest != card.sha256:
+        raise CheckpointHash(
+            f"The checkpoint {checkpoint} has SHA-256 {digest[:12]}..., its card says "
+            f"{card.sha256[:12]}.... Restore the pair from one source."
+        )
+    return card
+
+
+def load_networks(checkpoint: Path, device: str) -> "tuple[Generator, StyleEncoder, Card]":
+    """Verify a checkpoint and build its networks, float32, in evaluation mode, on ``device``.
+
+    Raises:
+        CheckpointMismatch: the weights do not fit the network the card describes.
+        Others as ``verify``.
+    """
+    from safetensors.torch import load_file
+
+    from model.encoder import build_encoder
+    from model.generator import Generator
+    from model.pixels import place
+
+    card = verify(checkpoint)
+    tensors = load_file(checkpoint)
+    generator, encoder = Generator(card.config), build_encoder(card.config)
+    for name, network in (("generator", generator), ("encoder", encoder)):
+        prefix = f"{name}."
+        state = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        # Counts batches during training; means nothing here and is not stored.
+        state |= {
+            k: v for k, v in network.state_dict().items() if k.endswith("num_batches_tracked")
+        }
+        try:
+            network.load_state_dict(state)
+        except RuntimeError as error:
+            raise CheckpointMismatch(
+                f"The weights in {checkpoint} do not fit the {name} its card describes: "
+                f"{str(error).splitlines()[1].strip()}"
+            ) from None
+        place(network.eval().requires_grad_(False), device)
+    return generator, encoder, card
+
+
+def save_checkpoint(
+    checkpoint: Path,
+    generator: "Generator",
+    encoder: "StyleEncoder",
+    styles: Mapping[str, NDArray[np.float32]],
+    card: Mapping[str, Any],
+) -> Card:
+    """Write the pair; weights as float16, batch norm statistics and styles as float32.
+
+    ``card`` gives name, licence, mpp, styles (provenance), training and code_version; format
+    version, network, style_dim and sha256 are filled in here. Each file is replaced whole.
+    """
+    import torch
+    from safetensors.torch import save_file
+
+    tensors = {f"{STYLE_PREFIX}{organ}": torch.from_numpy(v) for organ, v in styles.items()}
+    for prefix, network in (("generator", generator), ("encoder", encoder)):
+        for key, value in network.state_dict().items():
+            if key.endswith("num_batches_tracked"):
+                continue
+            keep = key.endswith(("running_mean", "running_var"))
+            stored = value.detach().cpu().to(torch.float32 if keep else torch.float16)
+            tensors[f"{prefix}.{key}"] = stored.contiguous()
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    partial = checkpoint.with_suffix(".tmp")
+    save_file(tensors, partial)
+    partial.chmod(0o644)  # safetensors writes files only their owner can read
+    raw = {
+        "format_version": FORMAT_VERSION,
+        **card,
+        "network": generator.config.to_dict(),
+        "style_dim": generator.config.style_dim,
+        "sha256": sha256_of(partial),
+    }
+    partial.replace(checkpoint)
+    partial.write_text(json.dumps(raw, indent=2) + "\n", "utf-8")
+    partial.replace(checkpoint.with_suffix(".json"))
+    return read_card(checkpoint)
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,63 @@
+"""The explicit colour part of a style vector, and the head that paints with it.
+
+A stain is, to first order, where the colours of an image lie and along which axes they vary:
+the mean and the covariance of its RGB values. The colour-keeping encoder carries both in the
+style vector as they are, and the generator's last layer predicts colours in those axes
+(z of about zero mean and unit covariance): image = mean + root * z. Two images that differ
+by an affine change of colour therefore differ only in these nine numbers, so a stain never
+seen in training needs nothing from the learned part.
+"""
+
+import torch
+from torch import Tensor
+
+from model.config import COLOUR_STATISTICS
+
+_VARIANCE_FLOOR = 1e-4
+_KNEE = 0.9
+
+# Row and column of the six entries of a symmetric 3 x 3 matrix, in the order stored.
+_ROWS = (0, 1, 2, 0, 0, 1)
+_COLS = (0, 1, 2, 1, 2, 2)
+
+
+@torch.no_grad()
+def colour_statistics(image_pm1: Tensor) -> Tensor:
+    """(B 3 H W) in [-1, 1] -> (B 9): RGB mean (3), symmetric root of the covariance (6).
+
+    The root is the symmetric positive one (ZCA), so its convex combinations are again
+    roots of covariances and styles can be mixed entry by entry. No gradient: that of an
+    eigenvector is unbounded where two colours vary alike.
+    """
+    pixels = image_pm1.float().flatten(2)
+    mean = pixels.mean(2)
+    centred = pixels - mean[:, :, None]
+    covariance = centred @ centred.transpose(1, 2) / pixels.shape[2]
+    values, vectors = torch.linalg.eigh(covariance)
+    spread = values.clamp_min(_VARIANCE_FLOOR).sqrt()
+    root = vectors * spread[:, None, :] @ vectors.transpose(1, 2)
+    return torch.cat([mean, root[:, _ROWS, _COLS]], 1)
+
+
+def apply_palette(z: Tensor, style: Tensor) -> Tensor:
+    """Colours z (B 3 H W) in the style's axes -> image (B 3 H W) in [-1, 1].
+
+    The last nine entries of ``style`` (B D) are its colour statistics.
+    """
+    statistics = style[:, -COLOUR_STATISTICS:]
+    mean, entries = statistics[:, :3], statistics[:, 3:]
+    root = z.new_empty(z.shape[0], 3, 3)
+    root[:, _ROWS, _COLS] = entries
+    root[:, _COLS, _ROWS] = entries
+    image = torch.einsum("bij,bjhw->bihw", root, z) + mean[:, :, None, None]
+    return soft_clamp(image)
+
+
+def soft_clamp(image: Tensor) -> Tensor:
+    """The identity up to 0.9, then bent smoothly to stay within (-1, 1).
+
+    A plain tanh would shift every colour; a hard clamp has no gradient where it acts.
+    """
+    excess = (image.abs() - _KNEE).clamp_min(0) / (1 - _KNEE)
+    bent = image.sign() * (_KNEE + (1 - _KNEE) * torch.tanh(excess))
+    return torch.where(image.abs() > _KNEE, bent, image)

@@ -1,0 +1,122 @@
+"""Checkpoints: what is written is read back, and what is damaged is refused by name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model.checkpoint import load_networks, read_card, save_checkpoint, verify
+from model.config import NetworkConfig
+from model.encoder import build_encoder
+from model.errors import (
+    CheckpointHash,
+    CheckpointMismatch,
+    CheckpointMissing,
+    CheckpointTruncated,
+    CheckpointVersion,
+)
+from model.generator import Generator
+from model.styles import StyleBank
+
+CONFIG = NetworkConfig(
+    widths=(8,) * 7,
+    upsample_after=(3, 4, 5, 6),
+    start="layout",
+    branch_filters=4,
+    encoder="colour",
+    style_features=6,
+)
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path / "folder" / "small.safetensors"
+    styles = {"liver": np.arange(30, dtype=np.float32).reshape(2, 15)}
+    save_checkpoint(
+        path,
+        Generator(CONFIG),
+        build_encoder(CONFIG),
+        styles,
+        {
+            "name": "small", "licence": "CC-BY-NC-SA-4.0", "mpp": 0.25, "training": {"steps": 1},
+            "styles": {"liver": [{"slide": "a"}, {"slide": "b"}]}, "code_version": "0.1.0",
+        },
+    )  # fmt: skip
+    return path
+
+
+def change_card(checkpoint: Path, **fields: Any) -> None:
+    card = checkpoint.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | fields))
+
+
+def test_weights_survive_to_half_precision(checkpoint: Path) -> None:
+    torch.manual_seed(0)
+    original = Generator(CONFIG)
+    generator, encoder, card = load_networks(checkpoint, "cpu")
+    for (name, saved), (_, first) in zip(
+        generator.named_parameters(), original.named_parameters(), strict=True
+    ):
+        torch.testing.assert_close(saved, first, rtol=1e-3, atol=1e-6, msg=name)
+        assert saved.dtype == torch.float32
+    assert not generator.training
+    assert not encoder.training
+    assert card.config == CONFIG
+    assert card.style_dim == 15
+    np.testing.assert_array_equal(StyleBank.load(checkpoint).exemplars("liver")[1, :2], [15, 16])
+
+
+def test_saving_twice_gives_the_same_bytes(checkpoint: Path) -> None:
+    before = checkpoint.read_bytes()
+    generator, encoder, card = load_networks(checkpoint, "cpu")
+    styles = {"liver": StyleBank.load(checkpoint).exemplars("liver")}
+    fields = ("name", "licence", "mpp", "styles", "training", "code_version")
+    save_checkpoint(checkpoint, generator, encoder, styles, {f: card.raw[f] for f in fields})
+    assert checkpoint.read_bytes() == before
+
+
+def test_missing_files(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointMissing, match="SIAN_CHECKPOINT"):
+        read_card(tmp_path / "none.safetensors")
+    checkpoint.with_suffix(".json").unlink()
+    with pytest.raises(CheckpointMissing, match=r"small\.json"):
+        read_card(checkpoint)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 200, -1])
+def test_truncated_weights(checkpoint: Path, keep: int) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:keep])
+    with pytest.raises(CheckpointTruncated):
+        verify(checkpoint)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": 1}'])
+def test_damaged_card(checkpoint: Path, text: str) -> None:
+    checkpoint.with_suffix(".json").write_text(text)
+    with pytest.raises(CheckpointTruncated):
+        read_card(checkpoint)
+
+
+def test_another_version(checkpoint: Path) -> None:
+    change_card(checkpoint, format_version=2)
+    with pytest.raises(CheckpointVersion, match="format version 2"):
+        read_card(checkpoint)
+
+
+def test_wrong_hash(checkpoint: Path) -> None:
+    content = bytearray(checkpoint.read_bytes())
+    content[-1] ^= 1
+    checkpoint.write_bytes(bytes(content))
+    with pytest.raises(CheckpointHash):
+        verify(checkpoint)
+
+
+def test_weights_that_do_not_fit_the_card(checkpoint: Path) -> None:
+    network = CONFIG.to_dict() | {"branch_filters": 8}
+    change_card(checkpoint, network=network)
+    with pytest.raises(CheckpointMismatch, match="generator"):
+        load_networks(checkpoint, "cpu")
