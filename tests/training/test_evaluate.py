@@ -1,0 +1,456 @@
+"""The evaluation: its tiles and styles, its verdicts on models of known faults, its output."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import CliRunner
+
+import training.evaluate as command
+from model.errors import DataInvalid
+from training.data.monuseg import Slide, read_dataset
+from training.evaluation.cache import FeatureCache, default_folder
+from training.evaluation.protocol import Evaluation, evaluate_model
+from training.evaluation.report import colour_instances
+from training.evaluation.rows import Row
+from training.evaluation.tiles import Tile, cut_tiles, make_plan
+from training.metrics.inception import Inception
+
+Picture = NDArray[np.uint8]
+SIDE_PX = 504  # 2 x 2 tiles
+# Nuclei and stroma of three stains, one a slide.
+STAINS = [
+    ((90, 50, 120), (225, 170, 205)),
+    ((60, 60, 150), (190, 190, 225)),
+    ((120, 40, 60), (240, 200, 190)),
+]
+SLIDES = [
+    ("TCGA-2Z-A9J9-01A-01-TS1", "kidney"),
+    ("TCGA-44-2665-01B-06-BS6", "lung"),
+    ("TCGA-69-7764-01A-01-TS1", "lung"),
+]
+
+
+def nuclei(side: int, seed: int) -> NDArray[np.uint16]:
+    """Discs of 25 px with ids from 1, later ones on top."""
+    rng = np.random.default_rng(seed)
+    disc = np.hypot(*np.mgrid[-12:13, -12:13]) < 12.5
+    labels = np.zeros((side, side), np.uint16)
+    for label, (y, x) in enumerate(rng.integers(0, side - 25, (side * side // 4000, 2)), start=1):
+        labels[y : y + 25, x : x + 25][disc] = label
+    return labels
+
+
+def stain(labels: NDArray[np.integer], colours: NDArray[np.floating], seed: int) -> Picture:
+    tile = np.where((labels > 0)[..., None], colours[0], colours[1])
+    grain = np.random.default_rng(seed).normal(0, 12, (*labels.shape, 1))
+    return np.asarray((tile + grain).clip(0, 255), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of three test slides and one training slide."""
+    root = tmp_path_factory.mktemp("slides")
+    train = ("TCGA-18-5592-01Z-00-DX1", "liver")
+    for number, (name, _) in enumerate([*SLIDES, train]):
+        part = root / ("train" if name == train[0] else "test")
+        labels = nuclei(1000 if name == train[0] else SIDE_PX, number)
+        image = stain(labels, np.array(STAINS[number % 3], float), number)
+        for kind, array in (("images", image), ("instances", labels)):
+            (part / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(part / kind / f"{name}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def slides(folder: Path) -> list[Slide]:
+    return read_dataset(folder)
+
+
+@dataclass
+class Painter:
+    """Paints the style's colours into the mask, with the grain of the slides; then ``spoil``."""
+
+    spoil: Callable[[Picture], Picture] = lambda tile: tile
+    calls: list[tuple[str, int]] = field(default_factory=list)
+
+    def encode_style(self, image_u8: Picture) -> NDArray[np.float32]:
+        pixels = image_u8.reshape(-1, 3).astype(np.float32)
+        brightness = pixels.sum(axis=1)
+        middle = (brightness.min() + brightness.max()) / 2
+        dark = brightness < middle
+        self.calls.append(("encode", 0))
+        return np.concatenate([pixels[dark].mean(axis=0), pixels[~dark].mean(axis=0)])
+
+    def synthesize(
+        self, mask_labels: NDArray[np.integer], style: NDArray[np.float32], *, seed: int
+    ) -> Picture:
+        self.calls.append(("synthesize", seed))
+        return self.spoil(stain(mask_labels, style.reshape(2, 3), seed))
+
+
+class FakeInception:
+    """Two kinds of features that are cheap; counts the images it has seen."""
+
+    fingerprint = "fake"
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def features(
+        self, images_u8: Sequence[Picture], *, advance: Callable[[int], object] = lambda _: None
+    ) -> dict[int, NDArray[np.float64]]:
+        self.seen += len(images_u8)
+        advance(len(images_u8))
+        rows = np.stack(
+            [
+                [
+                    *i.mean(axis=(0, 1)),
+                    *i.std(axis=(0, 1)),
+                    np.abs(np.diff(i.astype(float), axis=0)).mean(),
+                ]
+                for i in images_u8
+            ]
+        )
+        return {768: rows, 1280: np.concatenate([rows, rows], axis=1)}
+
+
+def rows_by_name(result: Evaluation) -> dict[str, Row]:
+    return {row.measure: row for row in result.rows if row.organ is None}
+
+
+def blank_tiles(slides: int, grid: int, step: int = 248) -> list[Tile]:
+    image, mask = np.zeros((256, 256, 3), np.uint8), np.zeros((256, 256), np.int32)
+    return [
+        Tile(f"slide-{s}", "liver", row * step, col * step, image, mask)
+        for s in range(slides)
+        for row in range(grid)
+        for col in range(grid)
+    ]
+
+
+class TestTiles:
+    def test_cut(self, slides: list[Slide]) -> None:
+        slide = next(slide for slide in slides if slide.split == "test")
+        tiles = cut_tiles([slide])
+        assert [(tile.top, tile.left) for tile in tiles] == [
+            (0, 0),
+            (0, 248),
+            (248, 0),
+            (248, 248),
+        ]
+        np.testing.assert_array_equal(tiles[1].image_u8, slide.image()[:256, 248:504])
+        np.testing.assert_array_equal(tiles[2].mask_labels, slide.labels()[248:504, :256])
+
+    def test_monuseg_size_gives_sixteen(self, slides: list[Slide]) -> None:
+        train = [slide for slide in slides if slide.split == "train"]
+        tiles = cut_tiles(train)
+        assert len(tiles) == 16
+        assert max(tile.top for tile in tiles) + 256 == 1000
+
+    def test_a_slide_smaller_than_a_tile(self, tmp_path: Path) -> None:
+        for name, array in (
+            ("i", np.zeros((255, 300, 3), np.uint8)),
+            ("l", np.zeros((255, 300), np.uint8)),
+        ):
+            Image.fromarray(array).save(tmp_path / f"{name}.png")
+        small = Slide("small", "test", "liver", tmp_path / "i.png", tmp_path / "l.png")
+        with pytest.raises(DataInvalid, match="small is 300 x 255 px"):
+            cut_tiles([small])
+
+    def test_styles_come_from_where_they_should(self) -> None:
+        tiles = blank_tiles(slides=14, grid=4)
+        plan = make_plan(tiles, seed=3)
+        assert plan.tiles == list(range(224))
+        for index, style, foreign in zip(plan.tiles, plan.styles, plan.foreign_styles, strict=True):
+            tile, other = tiles[index], tiles[style]
+            assert other.slide_id == tile.slide_id
+            # No pixel in common.
+            assert max(abs(other.top - tile.top), abs(other.left - tile.left)) >= 256
+            assert tiles[foreign].slide_id != tile.slide_id
+        # Each slide lends its styles about equally often: 16 expected, 6 sigma allowed.
+        lent = np.bincount([foreign // 16 for foreign in plan.foreign_styles], minlength=14)
+        assert abs(lent - 16).max() < 24
+
+    def test_same_seed_same_plan(self) -> None:
+        tiles = blank_tiles(slides=3, grid=3)
+        assert make_plan(tiles, seed=1) == make_plan(tiles, seed=1)
+        assert make_plan(tiles, seed=1).styles != make_plan(tiles, seed=2).styles
+
+    @pytest.mark.parametrize("limit", [2, 14, 20, 28, 100, 224, 500])
+    def test_a_limited_plan_is_part_of_the_whole(self, limit: int) -> None:
+        tiles = blank_tiles(slides=14, grid=4)
+        whole, part = make_plan(tiles, seed=0), make_plan(tiles, seed=0, limit=limit)
+        assert len(part.tiles) == min(limit, 224)
+        assert part.tiles == sorted(set(part.tiles))
+        for tile, style, foreign in zip(part.tiles, part.styles, part.foreign_styles, strict=True):
+            assert (style, foreign) == (whole.styles[tile], whole.foreign_styles[tile])
+        share = np.bincount([tile // 16 for tile in part.tiles], minlength=14)
+        assert share.max() - share.min() <= 1
+
+    def test_too_few_to_choose_from(self) -> None:
+        with pytest.raises(DataInvalid, match="two test slides"):
+            make_plan(blank_tiles(slides=1, grid=2), seed=0)
+        with pytest.raises(DataInvalid, match="single tile"):
+            make_plan(blank_tiles(slides=2, grid=1), seed=0)
+
+
+class TestVerdicts:
+    def test_a_model_that_does_as_told(self, slides: list[Slide]) -> None:
+        painter = Painter()
+        result = evaluate_model(painter, slides)
+        rows = rows_by_name(result)
+        for name in (
+            "haematoxylin_auc",
+            "lab_distance",
+            "lab_foreign_over_own",
+            "gradient_energy",
+            "border_worst_step",
+            "grid_worst_step",
+            "grid_worst_gradient",
+        ):
+            assert rows[name].passed, rows[name]
+        assert rows["haematoxylin_auc"].value > 0.99
+        assert rows["lab_distance"].value < 2
+        assert rows["lab_foreign_to_foreign"].value < 2
+        assert rows["lab_foreign_to_own"].value > 10
+        assert rows["lab_foreign_to_own"].value == pytest.approx(
+            rows["lab_own_to_foreign"].value, rel=0.2
+        )
+        assert "frechet_768" not in rows
+
+    def test_each_style_is_encoded_once_and_noise_is_shared(self, slides: list[Slide]) -> None:
+        painter = Painter()
+        result = evaluate_model(painter, slides, seed=5)
+        styles = {*result.plan.styles, *result.plan.foreign_styles}
+        assert sum(kind == "encode" for kind, _ in painter.calls) == len(styles)
+        seeds = [seed for kind, seed in painter.calls if kind == "synthesize"]
+        assert seeds == [5 + k for k in range(12) for _ in range(2)]
+
+    def test_the_same_twice(self, slides: list[Slide]) -> None:
+        first, second = (evaluate_model(Painter(), slides, limit=6) for _ in range(2))
+        assert [row.to_json() for row in first.rows] == [row.to_json() for row in second.rows]
+
+    def test_a_model_that_ignores_the_style(self, slides: list[Slide]) -> None:
+        def grey(tile: Picture) -> Picture:
+            return np.repeat(tile.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+
+        rows = rows_by_name(evaluate_model(Painter(grey), slides))
+        assert rows["lab_distance"].passed is False
+        assert rows["lab_foreign_over_own"].passed is False
+
+    def test_a_model_that_ignores_the_mask(self, slides: list[Slide]) -> None:
+        rows = rows_by_name(evaluate_model(Painter(lambda tile: tile[::-1].copy()), slides))
+        assert rows["haematoxylin_auc"].value < 0.7
+        assert rows["haematoxylin_auc"].passed is False
+
+    def test_a_model_without_texture(self, slides: list[Slide]) -> None:
+        def blur(tile: Picture) -> Picture:
+            return np.full_like(tile, tile.mean(axis=(0, 1)))
+
+        assert (
+            rows_by_name(evaluate_model(Painter(blur), slides))["gradient_energy"].passed is False
+        )
+
+    def test_a_model_with_a_frame_and_a_comb(self, slides: list[Slide]) -> None:
+        def frame(tile: Picture) -> Picture:
+            spoilt = tile.copy()
+            spoilt[0] //= 2
+            spoilt[:, 16::16] //= 2
+            return spoilt
+
+        rows = rows_by_name(evaluate_model(Painter(frame), slides))
+        for name in (
+            "border_worst_gradient",
+            "border_worst_step",
+            "grid_worst_gradient",
+            "grid_worst_step",
+        ):
+            assert rows[name].passed is False, rows[name]
+        assert "top 0" in rows["border_worst_step"].meaning
+        assert "across" in rows["grid_worst_step"].meaning
+
+    def test_organs(self, slides: list[Slide]) -> None:
+        result = evaluate_model(Painter(), slides)
+        organs = {(row.organ, row.measure): row for row in result.rows if row.organ}
+        assert {organ for organ, _ in organs} == {"kidney", "lung"}
+        assert "4 kidney tiles" in organs["kidney", "lab_distance"].meaning
+        assert "8 lung tiles" in organs["lung", "lab_distance"].meaning
+        assert all(row.target is None for row in organs.values())
+
+    def test_no_test_slides(self, slides: list[Slide]) -> None:
+        with pytest.raises(DataInvalid, match="no test slides"):
+            evaluate_model(Painter(), [slide for slide in slides if slide.split == "train"])
+
+
+class TestFrechet:
+    def test_rows_and_cache(self, slides: list[Slide], tmp_path: Path) -> None:
+        inception = FakeInception()
+        cache = FeatureCache(inception, tmp_path)  # type: ignore[arg-type]
+        first = evaluate_model(Painter(), slides, features=cache)
+        # Synthetic, real, painted and training tiles.
+        assert inception.seen == 4 * 12
+        rows = rows_by_name(first)
+        assert rows["frechet_768"].value < rows["frechet_768_painted"].value
+        assert rows["frechet_768_over_painted"].value == pytest.approx(
+            rows["frechet_768"].value / rows["frechet_768_painted"].value
+        )
+        assert rows["frechet_768"].real is not None
+        assert rows["frechet_768_over_painted"].target == "<= 0.3"
+        assert rows["frechet_1280_over_painted"].target is None
+        again = evaluate_model(Painter(), slides, features=cache)
+        # Only the synthetic ones again: no other checkpoint makes the same.
+        assert inception.seen == 5 * 12
+        assert len(list(tmp_path.iterdir())) == 3
+        assert [row.to_json() for row in again.rows] == [row.to_json() for row in first.rows]
+
+    def test_too_few_training_tiles_leave_the_floor_out(
+        self, slides: list[Slide], tmp_path: Path
+    ) -> None:
+        test = [slide for slide in slides if slide.split == "test"]
+        cache = FeatureCache(FakeInception(), tmp_path)  # type: ignore[arg-type]
+        rows = rows_by_name(evaluate_model(Painter(), test, features=cache))
+        assert rows["frechet_768"].real is None
+        assert rows["frechet_768_over_painted"].real is None
+
+    def test_a_spoilt_cache_file_is_computed_again(self, tmp_path: Path) -> None:
+        inception = FakeInception()
+        cache = FeatureCache(inception, tmp_path / "made" / "when needed")  # type: ignore[arg-type]
+        images = [np.full((8, 8, 3), k, np.uint8) for k in range(3)]
+        stored = cache.features(images)
+        (file,) = (tmp_path / "made" / "when needed").iterdir()
+        file.write_bytes(b"spoilt")
+        again = cache.features(images)
+        assert inception.seen == 6
+        np.testing.assert_array_equal(again[768], stored[768])
+        np.testing.assert_array_equal(cache.features(images)[768], stored[768])
+        assert inception.seen == 6
+        cache.features(images[::-1])
+        assert inception.seen == 9
+
+    def test_cache_folder(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+        assert default_folder() == Path("/somewhere/sian/features")
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setenv("HOME", "/home/someone")
+        assert default_folder() == Path("/home/someone/.cache/sian/features")
+
+
+class TestRow:
+    @pytest.mark.parametrize(
+        ("low", "high", "value", "target", "passed"),
+        [
+            (None, None, 1.0, None, None),
+            (None, 6.0, 6.0, "<= 6", True),
+            (None, 6.0, 6.01, "<= 6", False),
+            (2.0, None, 2.0, ">= 2", True),
+            (2.0, None, 1.99, ">= 2", False),
+            (0.75, 1.3, 1.0, "0.75 to 1.3", True),
+            (0.75, 1.3, 0.7, "0.75 to 1.3", False),
+            (None, 6.0, float("nan"), "<= 6", False),
+        ],
+    )
+    def test_verdict(
+        self, low: float | None, high: float | None, value: float, target: str, passed: bool
+    ) -> None:
+        row = Row("measure", value, "meaning", low=low, high=high)
+        assert (row.target, row.passed) == (target, passed)
+        assert json.loads(json.dumps(row.to_json(), allow_nan=False))["pass"] is passed
+
+
+def test_instances_in_colour() -> None:
+    mask = np.array([[0, 5], [70_000, 5]])
+    picture = colour_instances(mask)
+    assert picture.shape == (2, 2, 3)
+    assert (picture[0, 0] == 0).all()
+    assert (picture[0, 1] == picture[1, 1]).all()
+    assert (picture[1, 0] != picture[0, 1]).any()
+    assert picture[mask > 0].min() >= 80
+
+
+class TestCommand:
+    @pytest.fixture(autouse=True)
+    def _painter(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        painter = Painter()
+        painter.card = SimpleNamespace(sha256="0" * 64)  # type: ignore[attr-defined]
+        loader = SimpleNamespace(load=lambda checkpoint, device: painter)
+        monkeypatch.setattr(command, "Synthesizer", loader)
+        monkeypatch.chdir(tmp_path)
+
+    def run(self, folder: Path, *options: str) -> tuple[int, str]:
+        arguments = ["--checkpoint", "runs/tiny.safetensors", "--data", str(folder), *options]
+        result = CliRunner().invoke(command.app, arguments, env={"COLUMNS": "200"})
+        return result.exit_code, result.output
+
+    def test_table_file_and_sheet(self, folder: Path, tmp_path: Path) -> None:
+        code, output = self.run(folder, "--grid", "sheets/grid.png")
+        assert code == 0
+        assert "12 of 12 test tiles" in output
+        assert "tile to its style" in output
+        assert "Medians, real in brackets" in output
+        assert "pass --inception" in output
+        written = json.loads((tmp_path / "benchmarks/results/evaluate-tiny.json").read_text())
+        assert {"command", "machine", "date", "code_version", "rows"} <= set(written)
+        assert written["command"].startswith("sian evaluate --checkpoint runs/tiny.safetensors")
+        assert written["tiles"] == 12
+        assert written["rows"][0]["measure"] == "haematoxylin_auc"
+        assert written["rows"][0]["pass"] is True
+        sheet = np.asarray(Image.open(tmp_path / "sheets/grid.png"))
+        # Six pictures a line, a line each for three slides.
+        assert sheet.shape == (20 + 3 * 260 - 4, 6 * 260 - 4, 3)
+        slide = read_dataset(folder)[1]
+        np.testing.assert_array_equal(sheet[20:276, 260:516], slide.image()[248:504, :256])
+
+    def test_a_narrow_terminal_gets_the_numbers_whole(self, folder: Path) -> None:
+        arguments = ["--checkpoint", "runs/tiny.safetensors", "--data", str(folder)]
+        result = CliRunner().invoke(command.app, arguments, env={"COLUMNS": "80"})
+        assert "lab_foreign_over_own" in result.output
+        assert "0.75 to 1.3" in result.output
+        assert "tile to its style" not in result.output
+        assert "…" not in result.output
+
+    def test_a_quick_look_writes_nothing(self, folder: Path, tmp_path: Path) -> None:
+        code, output = self.run(folder, "--tiles", "6")
+        assert code == 0
+        assert "6 of 12 test tiles" in output
+        assert not (tmp_path / "benchmarks").exists()
+        assert self.run(folder, "--tiles", "6", "--out", "look.json")[0] == 0
+        assert json.loads((tmp_path / "look.json").read_text())["tiles"] == 6
+
+    def test_strict(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        spoilt = Painter(lambda tile: tile[::-1].copy())
+        spoilt.card = SimpleNamespace(sha256="0" * 64)  # type: ignore[attr-defined]
+        loader = SimpleNamespace(load=lambda checkpoint, device: spoilt)
+        monkeypatch.setattr(command, "Synthesizer", loader)
+        assert self.run(folder)[0] == 0
+        assert self.run(folder, "--strict")[0] == 1
+
+    def test_errors_are_one_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        missing = ["evaluate", "--checkpoint", "x.safetensors", "--data", str(tmp_path / "none")]
+        monkeypatch.setattr("sys.argv", missing)
+        with pytest.raises(SystemExit, match="error: There is no folder"):
+            command.main()
+
+
+def test_real_tiles_measure_as_known(test_data: Path, monuseg: Path, tmp_path: Path) -> None:
+    """On MoNuSeg itself, with 28 of its 224 test tiles, the painter as the model."""
+    inception = Inception.load(
+        test_data / "weights" / "inception_2015_to_mixed_7a_fp16.safetensors"
+    )
+    result = evaluate_model(
+        Painter(), read_dataset(monuseg), features=FeatureCache(inception, tmp_path), limit=28
+    )
+    rows = rows_by_name(result)
+    assert len(result.tiles) == 224
+    # All 224: haematoxylin AUC .952, median Lab distance 4.7 and 12, Frechet .67 and 2.12.
+    assert rows["haematoxylin_auc"].real == pytest.approx(0.952, abs=0.01)
+    assert rows["lab_distance"].real == pytest.approx(4.7, abs=1.5)
+    assert rows["lab_foreign_to_own"].real == pytest.approx(12, abs=3)
+    assert rows["frechet_768_over_painted"].real == pytest.approx(0.4, abs=0.15)
+    assert rows["border_band"].value == pytest.approx(1, abs=0.15)

@@ -1,0 +1,146 @@
+"""The training loop: exact resume, logs, samples, and stopping on a bad loss."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import nn
+
+from model.errors import NonFiniteLoss, ResumeMismatch
+from training.config import TrainConfig
+from training.data.crops import LoadedSlide
+from training.distributed import Process
+from training.loop import Intervals, train
+from training.state import STATE_NAME
+from training.step import Stepper
+
+MakeConfig = Callable[..., TrainConfig]
+ALONE = Process(0, 1, torch.device("cpu"))
+
+
+def run(
+    config: TrainConfig,
+    slides: list[LoadedSlide],
+    perceptual: nn.Module,
+    folder: Path,
+    intervals: Intervals | None = None,
+) -> Stepper:
+    every = intervals or Intervals(log=2, sample=4, save=2)
+    return train(config, slides, perceptual, folder, ALONE, workers=0, intervals=every)
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_stopped_and_resumed_equals_unbroken(
+    tiny_config: MakeConfig,
+    slides: list[LoadedSlide],
+    perceptual: nn.Module,
+    tmp_path: Path,
+    spectral: bool,
+) -> None:
+    """Weights, averages, batch norm, optimisers: every tensor of the state, bit by bit."""
+    config = tiny_config(
+        generator_spectral_norm=spectral,
+        discriminator_norm="instance" if spectral else "none",
+        median_blur=0.5,
+    )
+    run(config, slides, perceptual, tmp_path / "unbroken")
+    run(config.with_options(steps=4), slides, perceptual, tmp_path / "resumed")
+    run(config, slides, perceptual, tmp_path / "resumed")
+    unbroken = load_file(tmp_path / "unbroken" / STATE_NAME)
+    resumed = load_file(tmp_path / "resumed" / STATE_NAME)
+    assert unbroken.keys() == resumed.keys()
+    for key, value in unbroken.items():
+        assert torch.equal(value, resumed[key]), key
+    logs = [(tmp_path / name / "log.jsonl").read_text() for name in ("unbroken", "resumed")]
+    without_speed = [
+        [{k: v for k, v in json.loads(line).items() if k != "images_per_second"} for line in lines]
+        for lines in (log.splitlines() for log in logs)
+    ]
+    assert without_speed[0] == without_speed[1]
+
+
+def test_a_limit_of_minutes_saves_and_a_second_run_goes_on(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+) -> None:
+    run(tiny_config(), slides, perceptual, tmp_path, Intervals(log=1, minutes=0))
+    assert [
+        json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()
+    ] == [1]
+    run(tiny_config(), slides, perceptual, tmp_path, Intervals(log=1))
+    steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_finished_run_is_left_as_it_is(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+) -> None:
+    run(tiny_config(), slides, perceptual, tmp_path)
+    before = (tmp_path / STATE_NAME).read_bytes()
+    run(tiny_config(), slides, perceptual, tmp_path)
+    assert (tmp_path / STATE_NAME).read_bytes() == before
+
+
+def test_logs_hold_every_term_and_sheets_every_row(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+) -> None:
+    run(tiny_config(), slides, perceptual, tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    terms = {"adversarial", "feature", "perceptual", "kld", "regression", "colour", "discriminator"}
+    assert terms <= lines[0].keys()
+    assert all(np.isfinite(list(line.values())).all() for line in lines)
+    sheets = sorted((tmp_path / "samples").iterdir())
+    assert [sheet.name for sheet in sheets] == ["step-000004.png", "step-000006.png"]
+    with Image.open(sheets[0]) as sheet:
+        assert sheet.size == (4 * 64, 6 * 64)
+
+
+def test_training_reduces_the_pixel_error(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+) -> None:
+    config = tiny_config(steps=40, lr_generator=2e-3)
+    run(config, slides, perceptual, tmp_path, Intervals(log=5))
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["perceptual"] < 0.9 * lines[0]["perceptual"]
+
+
+class Breaks(nn.Module):
+    """A perceptual loss that is NaN from the fourth call on."""
+
+    calls = 0
+
+    def forward(self, fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return (fake - real).abs().mean() * (float("nan") if self.calls > 3 else 1)
+
+
+def test_a_non_finite_loss_stops_and_names_the_term(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], tmp_path: Path
+) -> None:
+    with pytest.raises(NonFiniteLoss, match=r"'perceptual' became nan at step 3"):
+        run(tiny_config(), slides, Breaks(), tmp_path)
+    state = load_file(tmp_path / STATE_NAME)  # the state of step 2
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_another_configuration_is_not_resumed(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+) -> None:
+    run(tiny_config(steps=1), slides, perceptual, tmp_path)
+    with pytest.raises(ResumeMismatch, match="lr_generator, seed"):
+        run(tiny_config(seed=5, lr_generator=1.0), slides, perceptual, tmp_path)
+
+
+def test_a_damaged_state_is_said_plainly(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+) -> None:
+    run(tiny_config(steps=1), slides, perceptual, tmp_path)
+    state = tmp_path / STATE_NAME
+    state.write_bytes(state.read_bytes()[:1000])
+    with pytest.raises(ResumeMismatch, match="cannot be read"):
+        run(tiny_config(), slides, perceptual, tmp_path)

@@ -1,0 +1,112 @@
+"""TrainConfig: everything a run depends on besides its data, and the two presets.
+
+docs/choices.md gives the reason for each default where the paper is silent.
+"""
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Literal
+
+from model.config import PRESETS as NETWORKS
+from model.config import NetworkConfig
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Lambda 1-4 of Eq. 1, and the colour term of the release preset.
+
+    feature: L1 between discriminator features, averaged over scales (lambda 1).
+    perceptual: VGG19 feature distance (lambda 2).
+    kld: divergence of the style from a standard normal (lambda 3).
+    regression: L1 between the encoder's answer to the output and the style used (lambda 4).
+    colour: Lab mean and deviation of the output against the style crop, per Lab unit.
+    """
+
+    feature: float = 10.0
+    perceptual: float = 10.0
+    kld: float = 0.05
+    regression: float = 1.0
+    colour: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.
+
+    crop_px, style_px: side of the training crop, and of the style crop.
+    batch_size: crops a step, over all processes.
+    steps: length of the run. ``sampling='grid'`` presets count it in epochs instead.
+    sampling: ``random`` positions, or the ``grid`` of crops at ``grid_stride_px``.
+    style_source: ``other``, another crop of the same slide; or ``same``, the crop itself.
+    rotation: ``quarter`` turns, or ``any`` angle (bilinear image, nearest labels).
+    median_blur: probability of a 3 x 3 median filter on the crop.
+    stain_jitter: probability of a random change of stain, the same in crop and style crop.
+    kld_reduction: ``batch_sum`` (SPADE) or ``sample_mean``.
+    discriminator_norm: of its middle layers; all convolutions are spectrally normalised.
+    discriminator_width: filters of its first layer.
+    generator_spectral_norm: as in SPADE; folded into the weights on export.
+    lr_generator, lr_discriminator: Adam's, for generator with encoder, and discriminator.
+    ema_decay: of the averaged weights; 0 exports the raw ones.
+    bn_batches, bn_px: batches and crop side for the batch norm statistics of the export.
+    """
+
+    network: NetworkConfig
+    crop_px: int = 256
+    style_px: int = 256
+    batch_size: int = 8
+    steps: int = 9_200
+    sampling: Literal["random", "grid"] = "grid"
+    grid_stride_px: int = 128
+    style_source: Literal["other", "same"] = "same"
+    rotation: Literal["quarter", "any"] = "quarter"
+    median_blur: float = 0.1
+    stain_jitter: float = 0.0
+    weights: LossWeights = field(default_factory=LossWeights)
+    kld_reduction: Literal["batch_sum", "sample_mean"] = "batch_sum"
+    discriminator_norm: Literal["instance", "none"] = "instance"
+    discriminator_width: int = 64
+    generator_spectral_norm: bool = True
+    lr_generator: float = 1e-4
+    lr_discriminator: float = 4e-4
+    ema_decay: float = 0.999
+    bn_batches: int = 32
+    bn_px: int = 256
+    precision: Literal["bf16", "fp32"] = "bf16"
+    seed: int = 0
+
+    def with_options(self, **options: Any) -> "TrainConfig":
+        """A copy with the options that are not None."""
+        return replace(self, **{key: value for key, value in options.items() if value is not None})
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready form."""
+        return asdict(self) | {"network": self.network.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+        known = {item.name for item in fields(cls)}
+        kept = {key: value for key, value in values.items() if key in known}
+        kept["network"] = NetworkConfig.from_dict(kept["network"])
+        kept["weights"] = LossWeights(**kept["weights"])
+        return cls(**kept)
+
+
+PRESETS: dict[str, TrainConfig] = {
+    # 50 epochs of the 1,470 crops of MoNuSeg's 30 training slides at batch 8.
+    "paper": TrainConfig(network=NETWORKS["paper"]),
+    "release": TrainConfig(
+        network=NETWORKS["release"],
+        crop_px=128,
+        style_px=192,
+        batch_size=6,
+        steps=20_000,
+        sampling="random",
+        style_source="other",
+        median_blur=0.0,
+        stain_jitter=0.8,
+        weights=LossWeights(kld=0.01, colour=0.05),
+        kld_reduction="sample_mean",
+        discriminator_norm="none",
+        generator_spectral_norm=False,
+        lr_generator=2e-4,
+    ),
+}

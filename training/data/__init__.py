@@ -1,0 +1,1 @@
+"""What training reads: MoNuSeg slides, crops of them and their augmentation."""

@@ -1,0 +1,171 @@
+"""Training crops: sample number -> (layout maps, image, style image), and nothing else.
+
+Sample k of a run is a pure function of (seed, k): loading in any number of processes, or
+stopping and resuming at sample k, gives the same crops.
+"""
+
+import math
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from model.errors import DataInvalid
+from model.layout import layout_maps
+from training.config import TrainConfig
+from training.data.augment import TURN_MARGIN, StainJitter, median_blur, turn
+from training.data.monuseg import Slide
+
+
+@dataclass(frozen=True)
+class LoadedSlide:
+    """A slide in memory: image (H, W, 3) uint8, labels (H, W) int32."""
+
+    id: str
+    organ: str
+    image_u8: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+
+def load_slides(slides: Sequence[Slide], *, smallest_px: int) -> list[LoadedSlide]:
+    """Read slides into memory (4 MB a MoNuSeg slide and 4 MB of labels).
+
+    Raises:
+        DataInvalid: no slides, or one is smaller than ``smallest_px`` a side.
+    """
+    if not slides:
+        raise DataInvalid("There are no training slides in the data folder; check --data.")
+    loaded = []
+    for slide in slides:
+        image = slide.image()
+        if min(image.shape[:2]) < smallest_px:
+            raise DataInvalid(
+                f"Slide {slide.id} is {image.shape[1]} x {image.shape[0]} px; crops of this run "
+                f"need {smallest_px} px a side. Remove the slide or lower --crop."
+            )
+        loaded.append(LoadedSlide(slide.id, slide.organ, image, slide.labels()))
+    return loaded
+
+
+class CropDataset(Dataset[dict[str, Tensor]]):
+    """Item k: ``layout`` (C, S, S) float32; ``image`` (3, S, S), ``style`` (3, T, T) uint8."""
+
+    def __init__(self, slides: Sequence[LoadedSlide], config: TrainConfig) -> None:
+        self.slides = list(slides)
+        self.config = config
+        self.grid = [
+            (index, row, col)
+            for index, slide in enumerate(self.slides)
+            for row in _grid(slide.labels.shape[0], config.crop_px, config.grid_stride_px)
+            for col in _grid(slide.labels.shape[1], config.crop_px, config.grid_stride_px)
+        ]
+
+    def __len__(self) -> int:
+        return self.config.steps * self.config.batch_size
+
+    def __getitem__(self, k: int) -> dict[str, Tensor]:
+        config = self.config
+        rng = np.random.default_rng((config.seed, k))
+        slide, row, col = self._position(k, rng)
+        image, labels = self._crop(slide, row, col, rng)
+        if config.style_source == "same":
+            style = image
+        else:
+            style = random_crop(slide.image_u8, config.style_px, rng)
+        if rng.random() < config.stain_jitter:
+            jitter = StainJitter.draw(rng)
+            image, style = jitter(image), jitter(style)
+        if rng.random() < config.median_blur:
+            image = median_blur(image)
+        layout = layout_maps(labels, config.network.direction).stacked()
+        return {
+            "layout": torch.from_numpy(layout),
+            "image": torch.from_numpy(image).permute(2, 0, 1),
+            "style": torch.from_numpy(style).permute(2, 0, 1),
+        }
+
+    def _position(self, k: int, rng: np.random.Generator) -> tuple[LoadedSlide, int, int]:
+        """Slide and top-left corner of sample k."""
+        side = self.config.crop_px
+        if self.config.sampling == "random":
+            slide = self.slides[int(rng.integers(len(self.slides)))]
+            height, width = slide.labels.shape
+            return (
+                slide,
+                int(rng.integers(height - side + 1)),
+                int(rng.integers(width - side + 1)),
+            )
+        epoch, place = divmod(k, len(self.grid))
+        order = np.random.default_rng((self.config.seed, epoch, 1)).permutation(len(self.grid))
+        index, row, col = self.grid[order[place]]
+        return self.slides[index], row, col
+
+    def _crop(
+        self, slide: LoadedSlide, row: int, col: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        side = self.config.crop_px
+        if self.config.rotation == "quarter":
+            here = (slice(row, row + side), slice(col, col + side))
+            return turn(slide.image_u8[here], slide.labels[here], "quarter", rng)
+        wide = math.ceil(side * TURN_MARGIN) + 2
+        extra = wide - side
+        height, width = slide.labels.shape
+        top = int(np.clip(row - extra // 2, 0, height - wide))
+        left = int(np.clip(col - extra // 2, 0, width - wide))
+        here = (slice(top, top + wide), slice(left, left + wide))
+        image, labels = turn(slide.image_u8[here], slide.labels[here], "any", rng)
+        middle = (slice(extra // 2, extra // 2 + side),) * 2
+        return np.ascontiguousarray(image[middle]), np.ascontiguousarray(labels[middle])
+
+
+def random_crop(
+    image_u8: NDArray[np.uint8], side: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """A square crop at a random place, flipped at random."""
+    side = min(side, *image_u8.shape[:2])
+    row = int(rng.integers(image_u8.shape[0] - side + 1))
+    col = int(rng.integers(image_u8.shape[1] - side + 1))
+    crop = image_u8[row : row + side, col : col + side]
+    return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
+
+
+def batches(
+    dataset: CropDataset,
+    *,
+    first_step: int,
+    workers: int,
+    rank: int = 0,
+    world: int = 1,
+) -> Iterator[dict[str, Tensor]]:
+    """This process' share of every batch from ``first_step`` on, in order."""
+    share = dataset.config.batch_size // world
+    samples = [
+        step * dataset.config.batch_size + rank * share + place
+        for step in range(first_step, dataset.config.steps)
+        for place in range(share)
+    ]
+    loader: DataLoader[dict[str, Tensor]] = DataLoader(
+        dataset,
+        batch_size=share,
+        sampler=samples,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_leave_signals_to_the_parent,
+    )
+    return iter(loader)
+
+
+def _leave_signals_to_the_parent(_: int) -> None:
+    """Ctrl-C reaches every process of a terminal; the trainer decides when its workers stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _grid(length: int, side: int, stride: int) -> list[int]:
+    return list(range(0, length - side + 1, stride)) or [0]

@@ -1,0 +1,80 @@
+"""The multi-scale patch discriminator of pix2pixHD and SPADE.
+
+Axes: B batch, C condition channels, H W tile size.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+Features = list[Tensor]
+"""Outputs of every layer of one scale, the last one being the patch scores."""
+
+
+class PatchDiscriminator(nn.Module):
+    """Five 4 x 4 convolutions (``layers`` = 4 before the scores), spectrally normalised.
+
+    The scores see patches of about 94 px; at 256 px they form a 35 x 35 map.
+    """
+
+    def __init__(
+        self, channels: int, width: int, layers: int, norm: Literal["instance", "none"]
+    ) -> None:
+        super().__init__()
+        stages: list[nn.Module] = [
+            nn.Sequential(nn.Conv2d(channels, width, 4, 2, 2), nn.LeakyReLU(0.2))
+        ]
+        for index in range(1, layers):
+            c_in = min(width * 2 ** (index - 1), 512)
+            c_out = min(width * 2**index, 512)
+            stride = 1 if index == layers - 1 else 2
+            conv = spectral_norm(nn.Conv2d(c_in, c_out, 4, stride, 2, bias=norm == "none"))
+            stage: list[nn.Module] = [conv]
+            if norm == "instance":
+                stage.append(nn.InstanceNorm2d(c_out))
+            stages.append(nn.Sequential(*stage, nn.LeakyReLU(0.2)))
+        stages.append(nn.Conv2d(c_out, 1, 4, 1, 2))
+        self.stages = nn.ModuleList(stages)
+
+    def forward(self, h: Tensor) -> Features:
+        features = []
+        for stage in self.stages:
+            h = stage(h)
+            features.append(h)
+        return features
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """The same patch discriminator at full and at half resolution."""
+
+    def __init__(
+        self,
+        condition_channels: int,
+        *,
+        width: int = 64,
+        layers: int = 4,
+        scales: int = 2,
+        norm: Literal["instance", "none"] = "instance",
+    ) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(
+            PatchDiscriminator(condition_channels + 3, width, layers, norm) for _ in range(scales)
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.xavier_normal_(module.weight, gain=0.02 if norm == "instance" else 1.0)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, condition: Tensor, image_pm1: Tensor) -> list[Features]:
+        """condition (B C H W) and image (B 3 H W) -> the features of each scale."""
+        h = torch.cat([condition, image_pm1.to(condition.dtype)], 1)
+        outputs = []
+        for index, scale in enumerate(self.scales):
+            if index:
+                h = F.avg_pool2d(h, 3, 2, 1, count_include_pad=False)
+            outputs.append(scale(h))
+        return outputs

@@ -1,0 +1,80 @@
+"""Several processes, one run: what torchrun sets up, and gradient averaging.
+
+A GAN step runs three networks with two optimisers and partial backward passes, which
+DistributedDataParallel's hooks make hard to read. Averaging the gradients after each backward
+pass is the same arithmetic, in one visible place.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from model.pixels import Module
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process among ``world`` equal ones; rank 0 logs and saves."""
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+
+def start_process(device: str) -> Process:
+    """Join the group torchrun describes in the environment, or be alone without it.
+
+    device: ``auto``, ``cpu``, ``cuda`` or ``mps``. Under torchrun each process takes the GPU
+    of its local rank.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return Process(0, 1, torch.device(device))
+    if device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    return Process(dist.get_rank(), world, torch.device(device))
+
+
+def synchronise_batch_norm(module: Module, process: Process) -> Module:
+    """SyncBatchNorm where it exists (CUDA); elsewhere each process keeps its own statistics."""
+    if process.world > 1 and process.device.type == "cuda":
+        nn.SyncBatchNorm.convert_sync_batchnorm(module)  # replaces the layers inside
+    return module
+
+
+def broadcast(module: nn.Module, process: Process) -> None:
+    """Give every process rank 0's parameters and buffers."""
+    if process.world > 1:
+        for tensor in (*module.parameters(), *module.buffers()):
+            dist.broadcast(tensor.data, 0)
+
+
+def average_gradients(parameters: Iterable[nn.Parameter], process: Process) -> None:
+    """Mean of the gradients over the processes, as one flat message."""
+    if process.world == 1:
+        return
+    grads = [p.grad for p in parameters if p.grad is not None]
+    flat = torch._utils._flatten_dense_tensors(grads)
+    dist.all_reduce(flat)
+    flat /= process.world
+    for grad, mean in zip(grads, torch._utils._unflatten_dense_tensors(flat, grads), strict=True):
+        grad.copy_(mean)
+
+
+def average_values(values: torch.Tensor, process: Process) -> torch.Tensor:
+    """Mean of a small tensor over the processes, for the log."""
+    if process.world > 1:
+        dist.all_reduce(values)
+        values = values / process.world
+    return values

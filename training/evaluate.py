@@ -1,0 +1,168 @@
+"""``sian evaluate`` and ``python -m training.evaluate``: judges a checkpoint."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from model.errors import SianError
+from model.synthesizer import Synthesizer
+from training.data.monuseg import read_dataset
+from training.evaluation.cache import FeatureCache, default_folder
+from training.evaluation.protocol import Evaluation, evaluate_model
+from training.evaluation.report import (
+    as_organ_table,
+    as_table,
+    colour_instances,
+    portable,
+    write_json,
+    write_sheet,
+)
+from training.metrics.inception import Inception
+
+SHEET_TITLES = ("instance mask", "real", "style", "synthetic", "foreign style", "synthetic in it")
+
+WIDTH_WITH_MEANINGS = 110
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[
+        Path, typer.Option(help="The .safetensors file to judge, its card beside it.")
+    ],
+    data: Annotated[
+        Path, typer.Option(help="MoNuSeg: label maps or the official archives, unpacked.")
+    ],
+    inception: Annotated[
+        Path | None,
+        typer.Option(
+            help="FID Inception-v3 of 2015-12-05 (.pth or .safetensors). Without it the Frechet "
+            "distances are left out."
+        ),
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Organ and split of slides of your own (JSON).")
+    ] = None,
+    tiles: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Judge this many tiles only: a quick look, written nowhere unless --out is given.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Draws the styles, the noise and the training tiles.")
+    ] = 0,
+    device: Annotated[str, typer.Option(help="Where the checkpoint runs: cpu, cuda, ...")] = "cpu",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads; by default all cores.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Result file; by default benchmarks/results/evaluate-<name>.json."),
+    ] = None,
+    grid: Annotated[
+        Path | None, typer.Option(help="Also write a PNG sheet with one tile a test slide.")
+    ] = None,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 when a target is missed.")] = False,
+) -> None:
+    """Judge a checkpoint on the test slides: placement, stain, texture, frames, realism.
+
+    Prints every measure with its target and writes them to a result file.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    console = Console()
+    synthesizer = Synthesizer.load(checkpoint, device=device)
+    slides = read_dataset(data, manifest=manifest)
+    features = None
+    if inception is not None:
+        features = FeatureCache(Inception.load(inception), default_folder())
+    with _progress(console) as progress:
+        result = evaluate_model(
+            synthesizer, slides, features=features, seed=seed, limit=tiles, progress=progress
+        )
+    judged = f"{len(result.plan.tiles)} of {len(result.tiles)} test tiles"
+    meanings = console.width >= WIDTH_WITH_MEANINGS
+    console.print(as_table(result.rows, f"{checkpoint.stem}, {judged}", meanings=meanings))
+    console.print(as_organ_table(result.rows))
+    if features is None:
+        console.print("Frechet distances were not measured: pass --inception.")
+    if out is None and tiles is None:
+        out = Path("benchmarks/results") / f"evaluate-{checkpoint.stem}.json"
+    if out is not None:
+        paths = {"checkpoint": checkpoint, "data": data, "inception": inception}
+        options = {name: portable(path) for name, path in paths.items() if path is not None}
+        options |= {"seed": str(seed), "device": device}
+        options |= {} if tiles is None else {"tiles": str(tiles)}
+        write_json(
+            out,
+            result.rows,
+            command=shlex.join(
+                ["sian", "evaluate", *(word for k, v in options.items() for word in (f"--{k}", v))]
+            ),
+            threads=torch.get_num_threads(),
+            facts={
+                "checkpoint_sha256": synthesizer.card.sha256,
+                "tiles": len(result.plan.tiles),
+                "slides": sorted({tile.slide_id for tile in result.tiles}),
+            },
+        )
+        console.print(f"Written to {out}")
+    if grid is not None:
+        write_sheet(grid, SHEET_TITLES, sheet_rows(result))
+        console.print(f"Sheet of pictures: {grid}")
+    if strict and any(row.passed is False for row in result.rows):
+        raise typer.Exit(1)
+
+
+def sheet_rows(result: Evaluation) -> list[list[NDArray[np.uint8]]]:
+    """For the middle judged tile of each test slide, one picture per title of the sheet."""
+    by_slide: dict[str, list[int]] = {}
+    for position, index in enumerate(result.plan.tiles):
+        by_slide.setdefault(result.tiles[index].slide_id, []).append(position)
+    rows = []
+    for positions in by_slide.values():
+        chosen = positions[len(positions) // 2]
+        tile = result.tiles[result.plan.tiles[chosen]]
+        rows.append(
+            [
+                colour_instances(tile.mask_labels),
+                tile.image_u8,
+                result.tiles[result.plan.styles[chosen]].image_u8,
+                result.synthetic[chosen],
+                result.tiles[result.plan.foreign_styles[chosen]].image_u8,
+                result.restyled[chosen],
+            ]
+        )
+    return rows
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def main() -> None:
+    """The command by itself; errors meant for the user are one line."""
+    try:
+        app(prog_name="python -m training.evaluate")
+    except SianError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""How a checkpoint is judged on slides it was never trained on."""

@@ -1,0 +1,71 @@
+"""Inception features on disk, so that real tiles pass the network once for all evaluations."""
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from training.metrics.frechet import Features
+from training.metrics.inception import Inception
+
+# Part of every key: raise it when the way features are computed changes.
+_REVISION = "1"
+
+
+class FeatureCache:
+    """Features of sets of tiles, kept by the tiles' pixels and the network's weights.
+
+    ``folder`` is made when first needed; a file there that cannot be read is computed again.
+    """
+
+    def __init__(self, inception: Inception, folder: Path) -> None:
+        self._inception = inception
+        self._folder = folder
+
+    def features(
+        self,
+        images_u8: Sequence[NDArray[np.uint8]],
+        *,
+        keep: bool = True,
+        advance: Callable[[int], object] = lambda images: None,
+    ) -> dict[int, Features]:
+        """As ``Inception.features``, from disk if the same tiles were seen before.
+
+        ``keep=False`` for tiles that no other evaluation will see: nothing is stored.
+        """
+        if not keep:
+            return self._inception.features(images_u8, advance=advance)
+        path = self._folder / f"{self._key(images_u8)}.safetensors"
+        try:
+            found = {int(dims): rows for dims, rows in load_file(path).items()}
+        except (OSError, SafetensorError):
+            found = self._inception.features(images_u8, advance=advance)
+            self._store(path, found)
+        else:
+            advance(len(images_u8))
+        return found
+
+    def _store(self, path: Path, features: dict[int, Features]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        # Written aside and renamed: another evaluation may read at the same time.
+        partial = path.with_suffix(f".{os.getpid()}.tmp")
+        save_file({str(dims): rows for dims, rows in features.items()}, partial)
+        partial.replace(path)
+
+    def _key(self, images_u8: Sequence[NDArray[np.uint8]]) -> str:
+        digest = hashlib.sha256(f"{_REVISION} {self._inception.fingerprint}".encode())
+        for image_u8 in images_u8:
+            digest.update(str(image_u8.shape).encode())
+            digest.update(image_u8.tobytes())
+        return digest.hexdigest()
+
+
+def default_folder() -> Path:
+    """The user's cache folder: $XDG_CACHE_HOME/sian/features, by default below ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "sian" / "features"

@@ -1,0 +1,1 @@
+"""Measures of how close synthetic tiles come to real ones."""

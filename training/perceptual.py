@@ -1,0 +1,92 @@
+"""The perceptual loss: VGG19 features of real and synthetic images (Johnson et al., 2016)."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from model.errors import WeightsMissing
+from model.pixels import channels_last
+
+# Convolutions of VGG19 up to relu5_1 in torchvision's numbering; "M" is a max pooling.
+_PLAN = (0, 2, "M", 5, 7, "M", 10, 12, 14, 16, "M", 19, 21, 23, 25, "M", 28)
+_TAPS = {0: 1 / 32, 5: 1 / 16, 10: 1 / 8, 19: 1 / 4, 28: 1.0}
+"""Layers compared (relu1_1 to relu5_1) and SPADE's weight of each."""
+
+# The Oxford weights expect 0..255 minus this mean, torchvision's the ImageNet normalisation.
+_OXFORD = ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
+_TORCHVISION = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+
+
+class PerceptualLoss(nn.Module):
+    """Weighted L1 between VGG19 features, each layer divided by its mean activation on the
+    real image. The activations of these networks differ by a factor of ten between layers;
+    without the division one layer would be the whole loss. It also makes the loss the same
+    for the Oxford and the torchvision weights.
+    """
+
+    def __init__(self, state: dict[str, Tensor], *, oxford: bool) -> None:
+        super().__init__()
+        self.convs = nn.ModuleDict()
+        for index in (step for step in _PLAN if isinstance(step, int)):
+            weight, bias = state[f"features.{index}.weight"], state[f"features.{index}.bias"]
+            conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+            conv.weight.data.copy_(weight)
+            conv.bias.data.copy_(bias)  # type: ignore[union-attr]
+            self.convs[str(index)] = conv
+        mean, deviation = _OXFORD if oxford else _TORCHVISION
+        self.mean: Tensor
+        self.deviation: Tensor
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1))
+        self.requires_grad_(False).eval()
+
+    @classmethod
+    def load(cls, path: Path) -> "PerceptualLoss":
+        """From a file of VGG19 weights with torchvision's names: ``.safetensors`` (Oxford
+        weights) or torchvision's own ``.pth`` (read without executing code).
+
+        Raises:
+            WeightsMissing: no such file, or not VGG19.
+        """
+        if not path.is_file():
+            raise WeightsMissing(
+                f"No VGG19 weights at {path}. Training needs them for the perceptual loss; "
+                "docs/training.md says where to get them. Pass --vgg PATH."
+            )
+        oxford = path.suffix == ".safetensors"
+        try:
+            state = load_file(path) if oxford else torch.load(path, weights_only=True)
+            return cls(state, oxford=oxford)
+        except (SafetensorError, KeyError, RuntimeError) as error:
+            raise WeightsMissing(
+                f"{path} does not hold VGG19's convolutions up to relu5_1 "
+                f"(features.0 to features.28): {error}."
+            ) from error
+
+    def forward(self, fake_pm1: Tensor, real_pm1: Tensor) -> Tensor:
+        """Images B 3 H W in [-1, 1] -> scalar. Gradients flow to ``fake_pm1`` only."""
+        with torch.no_grad():
+            real = self.features(real_pm1)
+        total = fake_pm1.new_zeros(())
+        for (weight, ours), (_, theirs) in zip(self.features(fake_pm1), real, strict=True):
+            scale = theirs.float().mean().clamp_min(1e-6)
+            total = total + weight * (ours.float() - theirs.float()).abs().mean() / scale
+        return total
+
+    def features(self, image_pm1: Tensor) -> list[tuple[float, Tensor]]:
+        """(weight, activation) of every compared layer."""
+        h = ((image_pm1.float() + 1) * 127.5 - self.mean) / self.deviation
+        h = channels_last(h)
+        taps = []
+        for step in _PLAN:
+            if isinstance(step, str):
+                h = F.max_pool2d(h, 2)
+                continue
+            h = torch.relu(self.convs[str(step)](h))
+            if step in _TAPS:
+                taps.append((_TAPS[step], h))
+        return taps
