@@ -54,9 +54,11 @@ class StyleBank:
 
     def pick(self, organ: str, seed: int) -> StyleVector:
         """(D,) one exemplar, chosen by the seed: tiles of one organ then vary as slides do."""
-        exemplars = self.exemplars(organ)
-        index = np.random.default_rng(seed).integers(len(exemplars))
-        return np.asarray(exemplars[index], np.float32)
+        return np.asarray(self.exemplars(organ)[self.pick_index(organ, seed)], np.float32)
+
+    def pick_index(self, organ: str, seed: int) -> int:
+        """Which exemplar ``pick`` takes."""
+        return int(np.random.default_rng(seed).integers(len(self.exemplars(organ))))
 
     def mix(self, weights: Mapping[str, float]) -> StyleVector:
         """(D,) convex combination of organs' mean vectors; the weights need not sum to 1.

@@ -12,13 +12,14 @@ from model.config import NetworkConfig
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Lambda 1-4 of Eq. 1, and the colour term of the release preset.
+    """Lambda 1-4 of Eq. 1, and two terms of the release preset.
 
     feature: L1 between discriminator features, averaged over scales (lambda 1).
     perceptual: VGG19 feature distance (lambda 2).
     kld: divergence of the style from a standard normal (lambda 3).
     regression: L1 between the encoder's answer to the output and the style used (lambda 4).
     colour: Lab mean and deviation of the output against the style crop, per Lab unit.
+    projected: adversarial loss of the discriminator on VGG19 features.
     """
 
     feature: float = 10.0
@@ -26,6 +27,7 @@ class LossWeights:
     kld: float = 0.05
     regression: float = 1.0
     colour: float = 0.0
+    projected: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ PRESETS: dict[str, TrainConfig] = {
         style_source="other",
         median_blur=0.0,
         stain_jitter=0.8,
-        weights=LossWeights(kld=0.01, colour=0.05),
+        weights=LossWeights(perceptual=4.0, kld=0.01, colour=0.05, projected=1.0),
         kld_reduction="sample_mean",
         discriminator_norm="none",
         generator_spectral_norm=False,

@@ -1,4 +1,4 @@
-"""The multi-scale patch discriminator of pix2pixHD and SPADE.
+"""The discriminators: multi-scale patches (pix2pixHD, SPADE), and features of VGG19.
 
 Axes: B batch, C condition channels, H W tile size.
 """
@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+from training.vgg import WIDTHS, Taps
 
 Features = list[Tensor]
 """Outputs of every layer of one scale, the last one being the patch scores."""
@@ -77,4 +79,39 @@ class MultiScaleDiscriminator(nn.Module):
             if index:
                 h = F.avg_pool2d(h, 3, 2, 1, count_include_pad=False)
             outputs.append(scale(h))
+        return outputs
+
+
+class FeatureDiscriminator(nn.Module):
+    """Judges VGG19 features instead of pixels (after Projected GANs, Sauer et al., 2021).
+
+    What makes a texture look real is already laid out in the features of a trained network; a
+    small head on each of several layers learns to tell real from synthetic in a fraction of the
+    steps that a discriminator on pixels needs. The features are those the perceptual loss
+    computes anyway.
+    """
+
+    TAPS = (1, 2, 3, 4)
+    """Layers with a head: relu2_1 to relu5_1."""
+
+    def __init__(self, condition_channels: int, *, width: int = 64) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            nn.Sequential(
+                spectral_norm(nn.Conv2d(WIDTHS[tap] + condition_channels, 2 * width, 3, padding=1)),
+                nn.LeakyReLU(0.2),
+                spectral_norm(nn.Conv2d(2 * width, 2 * width, 3, padding=1)),
+                nn.LeakyReLU(0.2),
+                nn.Conv2d(2 * width, 1, 3, padding=1),
+            )
+            for tap in self.TAPS
+        )
+
+    def forward(self, condition: Tensor, taps: Taps, scales: list[Tensor]) -> list[Features]:
+        """condition (B C H W), VGG19 taps and the scale of each -> the scores of each head."""
+        outputs = []
+        for tap, head in zip(self.TAPS, self.heads, strict=True):
+            h = taps[tap] / scales[tap].to(taps[tap].dtype)
+            layout = F.avg_pool2d(condition, condition.shape[-1] // h.shape[-1])
+            outputs.append([head(torch.cat([h, layout.to(h.dtype)], 1))])
         return outputs

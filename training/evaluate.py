@@ -21,10 +21,10 @@ from training.evaluation.report import (
     as_table,
     colour_instances,
     portable,
-    write_json,
     write_sheet,
 )
 from training.metrics.inception import Inception
+from training.results import write_results
 
 SHEET_TITLES = ("instance mask", "real", "style", "synthetic", "foreign style", "synthetic in it")
 
@@ -78,6 +78,15 @@ def evaluate(
 
     Prints every measure with its target and writes them to a result file.
     """
+    command = _command(
+        checkpoint=portable(checkpoint),
+        data=portable(data),
+        inception=inception and portable(inception),
+        manifest=manifest and portable(manifest),
+        tiles=tiles,
+        seed=seed,
+        device=device,
+    )
     if threads is not None:
         torch.set_num_threads(threads)
     console = Console()
@@ -99,23 +108,7 @@ def evaluate(
     if out is None and tiles is None:
         out = Path("benchmarks/results") / f"evaluate-{checkpoint.stem}.json"
     if out is not None:
-        paths = {"checkpoint": checkpoint, "data": data, "inception": inception}
-        options = {name: portable(path) for name, path in paths.items() if path is not None}
-        options |= {"seed": str(seed), "device": device}
-        options |= {} if tiles is None else {"tiles": str(tiles)}
-        write_json(
-            out,
-            result.rows,
-            command=shlex.join(
-                ["sian", "evaluate", *(word for k, v in options.items() for word in (f"--{k}", v))]
-            ),
-            threads=torch.get_num_threads(),
-            facts={
-                "checkpoint_sha256": synthesizer.card.sha256,
-                "tiles": len(result.plan.tiles),
-                "slides": sorted({tile.slide_id for tile in result.tiles}),
-            },
-        )
+        _write(out, result, command, synthesizer.card.sha256)
         console.print(f"Written to {out}")
     if grid is not None:
         write_sheet(grid, SHEET_TITLES, sheet_rows(result))
@@ -144,6 +137,23 @@ def sheet_rows(result: Evaluation) -> list[list[NDArray[np.uint8]]]:
             ]
         )
     return rows
+
+
+def _command(**options: object) -> str:
+    words = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    return shlex.join(["sian", "evaluate", *words])
+
+
+def _write(path: Path, result: Evaluation, command: str, checkpoint_sha256: str) -> None:
+    write_results(
+        path,
+        [row.to_json() for row in result.rows],
+        command=command,
+        threads=torch.get_num_threads(),
+        checkpoint_sha256=checkpoint_sha256,
+        tiles=len(result.plan.tiles),
+        slides=sorted({tile.slide_id for tile in result.tiles}),
+    )
 
 
 def _progress(console: Console) -> Progress:

@@ -19,10 +19,10 @@ from model.errors import NonFiniteLoss
 from training.config import TrainConfig
 from training.data.crops import CropDataset, LoadedSlide, batches
 from training.distributed import Process, average_values
-from training.perceptual import PerceptualLoss
 from training.samples import SampleSheet
 from training.state import load_state, save_state
 from training.step import Stepper
+from training.vgg import Vgg19
 
 LOG_NAME = "log.jsonl"
 
@@ -40,7 +40,7 @@ class Intervals:
 def train(
     config: TrainConfig,
     slides: Sequence[LoadedSlide],
-    perceptual: PerceptualLoss,
+    vgg: Vgg19,
     run: Path,
     process: Process,
     *,
@@ -57,7 +57,7 @@ def train(
     """
     intervals = intervals or Intervals()
     run.mkdir(parents=True, exist_ok=True)
-    stepper = Stepper(config, perceptual, process)
+    stepper = Stepper(config, vgg, process)
     progress = load_state(run, stepper)
     log = Log(run / LOG_NAME, progress.step) if process.leads else None
     dataset = CropDataset(slides, config)

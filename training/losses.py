@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from training.discriminator import Features
+from training.vgg import Taps
 
 
 def hinge_discriminator(real: list[Features], fake: list[Features]) -> Tensor:
@@ -38,6 +39,29 @@ def feature_matching(real: list[Features], fake: list[Features]) -> Tensor:
         for r, f in zip(real, fake, strict=True)
     ]
     return torch.stack(losses).mean()
+
+
+PERCEPTUAL_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
+"""SPADE's weights of relu1_1 to relu5_1."""
+
+
+def perceptual(real: Taps, fake: Taps) -> Tensor:
+    """Weighted L1 between VGG19 features (Johnson et al., 2016; weights of SPADE).
+
+    Each layer is divided by its mean activation on the real images: activations differ by a
+    factor of ten between layers, and one layer would otherwise be the whole loss. It also
+    makes the loss the same for the Oxford and the torchvision weights.
+    """
+    losses = [
+        weight * (f.float() - r.detach().float()).abs().mean() / mean_activation(r)
+        for weight, r, f in zip(PERCEPTUAL_WEIGHTS, real, fake, strict=True)
+    ]
+    return torch.stack(losses).sum()
+
+
+def mean_activation(tap: Tensor) -> Tensor:
+    """The scale of a VGG19 layer: a scalar, without gradient."""
+    return tap.detach().float().mean().clamp_min(1e-6)
 
 
 def kl_divergence(

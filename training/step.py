@@ -1,11 +1,12 @@
 """One training step: generator with encoder, then discriminator.
 
 Reads top to bottom as Sec. 2.1 of the paper: encode the style, synthesize, the five losses
-(and the colour term), update; then the discriminator's hinge loss, update.
+(and the two of the release preset), update; then the discriminators' hinge loss, update.
 """
 
 import hashlib
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -16,32 +17,57 @@ from model.layout import DIRECTION_CHANNELS
 from model.pixels import Module, channels_last, place, u8_to_pm1
 from training import losses
 from training.config import TrainConfig
-from training.discriminator import MultiScaleDiscriminator
+from training.discriminator import FeatureDiscriminator, MultiScaleDiscriminator
 from training.distributed import Process, average_gradients, broadcast, synchronise_batch_norm
 from training.ema import Ema
-from training.perceptual import PerceptualLoss
 from training.spectral import add_spectral_norm
+from training.vgg import Taps, Vgg19
 
 Batch = dict[str, Tensor]
+Terms = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A real crop and the synthetic one made for it: images B 3 H W, and their VGG19 features.
+
+    Features of the real crop carry no gradient, those of the synthetic one do.
+    """
+
+    real: Tensor
+    fake: Tensor
+    real_taps: Taps
+    fake_taps: Taps
+
+    def detached(self) -> "Pair":
+        taps = [tap.detach() for tap in self.fake_taps]
+        return Pair(self.real, self.fake.detach(), self.real_taps, taps)
 
 
 class Stepper:
     """The networks, their optimisers and averages, and the step that moves them."""
 
-    def __init__(self, config: TrainConfig, perceptual: PerceptualLoss, process: Process) -> None:
+    def __init__(self, config: TrainConfig, vgg: Vgg19, process: Process) -> None:
         self.config, self.process = config, process
         torch.manual_seed(config.seed)
         generator, encoder = Generator(config.network), build_encoder(config.network)
         if config.generator_spectral_norm:
             generator, encoder = add_spectral_norm(generator), add_spectral_norm(encoder)
         condition = 2 + DIRECTION_CHANNELS[config.network.direction] + 1
-        discriminator = MultiScaleDiscriminator(
-            condition, width=config.discriminator_width, norm=config.discriminator_norm
+        width = config.discriminator_width
+        discriminators = nn.ModuleDict(
+            {
+                "patch": MultiScaleDiscriminator(
+                    condition, width=width, norm=config.discriminator_norm
+                )
+            }
         )
+        if config.weights.projected:
+            discriminators["projected"] = FeatureDiscriminator(condition, width=width)
         self.generator = self._place(generator)
         self.encoder = self._place(encoder)
-        self.discriminator = self._place(discriminator)
-        self.perceptual = place(perceptual, process.device)
+        self.discriminators = self._place(discriminators)
+        self.vgg = place(vgg, process.device)
         self.ema_generator = Ema(self.generator, config.ema_decay)
         self.ema_encoder = Ema(self.encoder, config.ema_decay)
         fused = process.device.type == "cuda"
@@ -52,7 +78,7 @@ class Stepper:
             fused=fused,
         )
         self.optimiser_d = torch.optim.Adam(
-            self.discriminator.parameters(),
+            self.discriminators.parameters(),
             lr=config.lr_discriminator,
             betas=(0.0, 0.9),
             fused=fused,
@@ -75,30 +101,27 @@ class Stepper:
         layout = channels_last(batch["layout"])
         real, style_image = u8_to_pm1(batch["image"]), u8_to_pm1(batch["style"])
         source = self._random_source(step)
-        fake, terms = self._generator_step(layout, real, style_image, source)
-        terms |= self._discriminator_step(layout, real, fake)
+        pair, terms = self._generator_step(layout, real, style_image, source)
+        terms |= self._discriminator_step(layout, pair.detached())
         self.ema_generator.update(self.generator)
         self.ema_encoder.update(self.encoder)
         return terms
 
     def _generator_step(
         self, layout: Tensor, real: Tensor, style_image: Tensor, source: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Pair, Terms]:
         config, weights = self.config, self.config.weights
-        self.discriminator.requires_grad_(False)
+        self.discriminators.requires_grad_(False)
         with self._autocast():
             drawn = self._normal((layout.shape[0], config.network.style_features), source)
             style, mean, log_variance = self.encoder.sample(style_image, drawn)
             fake = self.generator(layout, style, self._noise(layout, source))
             with torch.no_grad():
-                real_features = self.discriminator(layout, real)
-            fake_features = self.discriminator(layout, fake)
-            terms = {
-                "adversarial": losses.hinge_generator(fake_features),
-                "feature": losses.feature_matching(real_features, fake_features),
-                "perceptual": self.perceptual(fake, real),
-                "kld": losses.kl_divergence(mean, log_variance, config.kld_reduction),
-            }
+                real_taps = self.vgg(real)
+            pair = Pair(real, fake, real_taps, self.vgg(fake))
+            terms = self._adversarial(layout, pair)
+            terms["perceptual"] = losses.perceptual(pair.real_taps, pair.fake_taps)
+            terms["kld"] = losses.kl_divergence(mean, log_variance, config.kld_reduction)
             if weights.regression:
                 answer, _, _ = self.encoder(fake)
                 terms["regression"] = losses.style_regression(answer, mean)
@@ -107,23 +130,47 @@ class Stepper:
         total = terms["adversarial"] + sum(
             getattr(weights, name) * value for name, value in terms.items() if name != "adversarial"
         )
-        self.optimiser_g.zero_grad(set_to_none=True)
-        total.backward()
-        average_gradients(self.optimiser_g.param_groups[0]["params"], self.process)
-        self.optimiser_g.step()
-        self.discriminator.requires_grad_(True)
-        return fake.detach(), {name: value.detach() for name, value in terms.items()}
+        self._update(self.optimiser_g, total)
+        self.discriminators.requires_grad_(True)
+        return pair, {name: value.detach() for name, value in terms.items()}
 
-    def _discriminator_step(self, layout: Tensor, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    def _adversarial(self, layout: Tensor, pair: Pair) -> Terms:
+        """What the discriminators ask of the generator."""
+        patch = self.discriminators["patch"]
+        with torch.no_grad():
+            real_features = patch(layout, pair.real)
+        fake_features = patch(layout, pair.fake)
+        terms = {
+            "adversarial": losses.hinge_generator(fake_features),
+            "feature": losses.feature_matching(real_features, fake_features),
+        }
+        if "projected" in self.discriminators:
+            scores = self.discriminators["projected"](layout, pair.fake_taps, _scales(pair))
+            terms["projected"] = losses.hinge_generator(scores)
+        return terms
+
+    def _discriminator_step(self, layout: Tensor, pair: Pair) -> Terms:
+        patch = self.discriminators["patch"]
         with self._autocast():
-            real_features = self.discriminator(layout, real)
-            fake_features = self.discriminator(layout, fake)
-            loss = losses.hinge_discriminator(real_features, fake_features)
-        self.optimiser_d.zero_grad(set_to_none=True)
+            terms = {
+                "discriminator": losses.hinge_discriminator(
+                    patch(layout, pair.real), patch(layout, pair.fake)
+                )
+            }
+            if "projected" in self.discriminators:
+                projected, scales = self.discriminators["projected"], _scales(pair)
+                terms["projected_discriminator"] = losses.hinge_discriminator(
+                    projected(layout, pair.real_taps, scales),
+                    projected(layout, pair.fake_taps, scales),
+                )
+        self._update(self.optimiser_d, torch.stack(list(terms.values())).sum())
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _update(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+        optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        average_gradients(self.discriminator.parameters(), self.process)
-        self.optimiser_d.step()
-        return {"discriminator": loss.detach()}
+        average_gradients(optimiser.param_groups[0]["params"], self.process)
+        optimiser.step()
 
     def _noise(self, layout: Tensor, source: torch.Generator) -> list[Tensor]:
         height, width = layout.shape[-2:]
@@ -150,10 +197,15 @@ class Stepper:
         return {
             "generator": self.generator,
             "encoder": self.encoder,
-            "discriminator": self.discriminator,
+            "discriminators": self.discriminators,
             "ema_generator": self.ema_generator.module,
             "ema_encoder": self.ema_encoder.module,
         }
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"optimiser_g": self.optimiser_g, "optimiser_d": self.optimiser_d}
+
+
+def _scales(pair: Pair) -> list[Tensor]:
+    """By which the features of both images are divided before they are judged."""
+    return [losses.mean_activation(tap) for tap in pair.real_taps]

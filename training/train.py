@@ -17,8 +17,8 @@ from training.distributed import start_process
 from training.export import export
 from training.loop import Intervals
 from training.loop import train as run_training
-from training.perceptual import PerceptualLoss
 from training.state import load_state
+from training.vgg import Vgg19
 
 
 def train(
@@ -97,7 +97,7 @@ def train(
     stepper = run_training(
         config,
         slides,
-        PerceptualLoss.load(vgg),
+        Vgg19.load(vgg),
         run,
         process,
         workers=workers,

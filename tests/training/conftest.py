@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 from skimage.draw import disk
-from torch import Tensor, nn
+from torch import nn
 
 from model.config import NetworkConfig
+from tests.training.fakes import CheapFeatures
 from training.config import LossWeights, TrainConfig
 from training.data.crops import LoadedSlide
 
@@ -38,7 +39,7 @@ def tiny_config() -> Callable[..., TrainConfig]:
             "sampling": "random",
             "style_source": "other",
             "stain_jitter": 0.5,
-            "weights": LossWeights(kld=0.01, colour=0.05),
+            "weights": LossWeights(kld=0.01, colour=0.05, projected=1.0),
             "kld_reduction": "sample_mean",
             "discriminator_norm": "none",
             "discriminator_width": 8,
@@ -71,16 +72,9 @@ def slides() -> list[LoadedSlide]:
     return made
 
 
-class PixelLoss(nn.Module):
-    """Stands in for VGG19 where its features are not the point: plain L1."""
-
-    def forward(self, fake_pm1: Tensor, real_pm1: Tensor) -> Tensor:
-        return (fake_pm1.float() - real_pm1).abs().mean()
-
-
 @pytest.fixture
-def perceptual() -> nn.Module:
-    return PixelLoss()
+def vgg() -> nn.Module:
+    return CheapFeatures()
 
 
 @pytest.fixture(autouse=True)

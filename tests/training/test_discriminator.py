@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from training.discriminator import MultiScaleDiscriminator
+from tests.training.fakes import CheapFeatures
+from training.discriminator import FeatureDiscriminator, MultiScaleDiscriminator
 
 
 def build(norm: str = "none") -> MultiScaleDiscriminator:
@@ -36,3 +37,15 @@ def test_the_condition_counts() -> None:
     image, layout = torch.rand(1, 3, 64, 64), torch.rand(1, 5, 64, 64)
     plain, other = discriminator(layout, image), discriminator(layout.flip(-1), image)
     assert not torch.allclose(plain[0][-1], other[0][-1])
+
+
+def test_feature_scores_have_one_head_a_layer_and_do_not_depend_on_its_scale() -> None:
+    torch.manual_seed(0)
+    discriminator = FeatureDiscriminator(5, width=8).eval()
+    taps = CheapFeatures()(torch.rand(1, 3, 64, 64))
+    layout, one = torch.rand(1, 5, 64, 64), torch.ones(())
+    outputs = discriminator(layout, taps, [one] * 5)
+    assert [tuple(o[-1].shape[-2:]) for o in outputs] == [(32, 32), (16, 16), (8, 8), (4, 4)]
+    scaled = discriminator(layout, [7 * tap for tap in taps], [7 * one] * 5)
+    for plain, other in zip(outputs, scaled, strict=True):
+        torch.testing.assert_close(plain[-1], other[-1])

@@ -397,7 +397,7 @@ class TestCommand:
         assert "pass --inception" in output
         written = json.loads((tmp_path / "benchmarks/results/evaluate-tiny.json").read_text())
         assert {"command", "machine", "date", "code_version", "rows"} <= set(written)
-        assert written["command"].startswith("sian evaluate --checkpoint runs/tiny.safetensors")
+        assert written["command"].startswith("sian evaluate --checkpoint=runs/tiny.safetensors")
         assert written["tiles"] == 12
         assert written["rows"][0]["measure"] == "haematoxylin_auc"
         assert written["rows"][0]["pass"] is True

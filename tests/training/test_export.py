@@ -24,12 +24,12 @@ ALONE = Process(0, 1, torch.device("cpu"))
 def test_exported_checkpoint_serves_the_averaged_network(
     tiny_config: Callable[..., TrainConfig],
     slides: list[LoadedSlide],
-    perceptual: nn.Module,
+    vgg: nn.Module,
     tmp_path: Path,
     spectral: bool,
 ) -> None:
     config = tiny_config(generator_spectral_norm=spectral)
-    stepper = train(config, slides, perceptual, tmp_path, ALONE, workers=0, intervals=Intervals())
+    stepper = train(config, slides, vgg, tmp_path, ALONE, workers=0, intervals=Intervals())
     path = tmp_path / "out" / "test.safetensors"
     card = export(path, stepper, Progress(6, 90.0), slides, name="test")
     assert card == verify(path)
@@ -52,18 +52,18 @@ def test_exported_checkpoint_serves_the_averaged_network(
 def test_exported_batch_norm_fits_the_averaged_weights(
     tiny_config: Callable[..., TrainConfig],
     slides: list[LoadedSlide],
-    perceptual: nn.Module,
+    vgg: nn.Module,
     tmp_path: Path,
 ) -> None:
     """In evaluation mode a batch of real layouts comes out normalised: mean 0, variance 1."""
     config = tiny_config(bn_batches=8)
-    stepper = train(config, slides, perceptual, tmp_path, ALONE, workers=0, intervals=Intervals())
+    stepper = train(config, slides, vgg, tmp_path, ALONE, workers=0, intervals=Intervals())
     path = tmp_path / "test.safetensors"
     export(path, stepper, Progress(6, 90.0), slides, name="test")
     synthesizer = Synthesizer.load(path)
     seen: list[torch.Tensor] = []
     last = synthesizer.generator.blocks[-1].sian_1.normalise  # type: ignore[union-attr]
-    last.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    last.register_forward_hook(lambda module, inputs, output: seen.append(output.clone()))
     for slide in slides:
         for seed in range(3):
             vector = synthesizer.encode_style(slide.image_u8)
@@ -76,10 +76,10 @@ def test_exported_batch_norm_fits_the_averaged_weights(
 def test_presets_come_from_the_slides_named_in_the_card(
     tiny_config: Callable[..., TrainConfig],
     slides: list[LoadedSlide],
-    perceptual: nn.Module,
+    vgg: nn.Module,
     tmp_path: Path,
 ) -> None:
-    stepper = train(tiny_config(), slides, perceptual, tmp_path, ALONE, workers=0)
+    stepper = train(tiny_config(), slides, vgg, tmp_path, ALONE, workers=0)
     path = tmp_path / "test.safetensors"
     card = export(path, stepper, Progress(6, 90.0), slides, name="test")
     synthesizer = Synthesizer.load(path)

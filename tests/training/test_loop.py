@@ -12,12 +12,14 @@ from safetensors.torch import load_file
 from torch import nn
 
 from model.errors import NonFiniteLoss, ResumeMismatch
-from training.config import TrainConfig
+from tests.training.fakes import CheapFeatures
+from training.config import LossWeights, TrainConfig
 from training.data.crops import LoadedSlide
 from training.distributed import Process
 from training.loop import Intervals, train
 from training.state import STATE_NAME
 from training.step import Stepper
+from training.vgg import Taps
 
 MakeConfig = Callable[..., TrainConfig]
 ALONE = Process(0, 1, torch.device("cpu"))
@@ -26,19 +28,19 @@ ALONE = Process(0, 1, torch.device("cpu"))
 def run(
     config: TrainConfig,
     slides: list[LoadedSlide],
-    perceptual: nn.Module,
+    vgg: nn.Module,
     folder: Path,
     intervals: Intervals | None = None,
 ) -> Stepper:
     every = intervals or Intervals(log=2, sample=4, save=2)
-    return train(config, slides, perceptual, folder, ALONE, workers=0, intervals=every)
+    return train(config, slides, vgg, folder, ALONE, workers=0, intervals=every)
 
 
 @pytest.mark.parametrize("spectral", [False, True])
 def test_stopped_and_resumed_equals_unbroken(
     tiny_config: MakeConfig,
     slides: list[LoadedSlide],
-    perceptual: nn.Module,
+    vgg: nn.Module,
     tmp_path: Path,
     spectral: bool,
 ) -> None:
@@ -48,9 +50,9 @@ def test_stopped_and_resumed_equals_unbroken(
         discriminator_norm="instance" if spectral else "none",
         median_blur=0.5,
     )
-    run(config, slides, perceptual, tmp_path / "unbroken")
-    run(config.with_options(steps=4), slides, perceptual, tmp_path / "resumed")
-    run(config, slides, perceptual, tmp_path / "resumed")
+    run(config, slides, vgg, tmp_path / "unbroken")
+    run(config.with_options(steps=4), slides, vgg, tmp_path / "resumed")
+    run(config, slides, vgg, tmp_path / "resumed")
     unbroken = load_file(tmp_path / "unbroken" / STATE_NAME)
     resumed = load_file(tmp_path / "resumed" / STATE_NAME)
     assert unbroken.keys() == resumed.keys()
@@ -65,33 +67,34 @@ def test_stopped_and_resumed_equals_unbroken(
 
 
 def test_a_limit_of_minutes_saves_and_a_second_run_goes_on(
-    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
-    run(tiny_config(), slides, perceptual, tmp_path, Intervals(log=1, minutes=0))
+    run(tiny_config(), slides, vgg, tmp_path, Intervals(log=1, minutes=0))
     assert [
         json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()
     ] == [1]
-    run(tiny_config(), slides, perceptual, tmp_path, Intervals(log=1))
+    run(tiny_config(), slides, vgg, tmp_path, Intervals(log=1))
     steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_finished_run_is_left_as_it_is(
-    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
-    run(tiny_config(), slides, perceptual, tmp_path)
+    run(tiny_config(), slides, vgg, tmp_path)
     before = (tmp_path / STATE_NAME).read_bytes()
-    run(tiny_config(), slides, perceptual, tmp_path)
+    run(tiny_config(), slides, vgg, tmp_path)
     assert (tmp_path / STATE_NAME).read_bytes() == before
 
 
 def test_logs_hold_every_term_and_sheets_every_row(
-    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
-    run(tiny_config(), slides, perceptual, tmp_path)
+    run(tiny_config(), slides, vgg, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6]
-    terms = {"adversarial", "feature", "perceptual", "kld", "regression", "colour", "discriminator"}
+    terms = {"adversarial", "feature", "perceptual", "kld", "regression", "colour", "projected"}
+    terms |= {"discriminator", "projected_discriminator"}
     assert terms <= lines[0].keys()
     assert all(np.isfinite(list(line.values())).all() for line in lines)
     sheets = sorted((tmp_path / "samples").iterdir())
@@ -101,46 +104,48 @@ def test_logs_hold_every_term_and_sheets_every_row(
 
 
 def test_training_reduces_the_pixel_error(
-    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
     config = tiny_config(steps=40, lr_generator=2e-3)
-    run(config, slides, perceptual, tmp_path, Intervals(log=5))
+    run(config, slides, vgg, tmp_path, Intervals(log=5))
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["perceptual"] < 0.9 * lines[0]["perceptual"]
 
 
-class Breaks(nn.Module):
-    """A perceptual loss that is NaN from the fourth call on."""
+class Breaks(CheapFeatures):
+    """Features that are NaN from the fourth step on (two calls a step)."""
 
     calls = 0
 
-    def forward(self, fake: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
+    def forward(self, image_pm1: torch.Tensor) -> Taps:
         self.calls += 1
-        return (fake - real).abs().mean() * (float("nan") if self.calls > 3 else 1)
+        scale = float("nan") if self.calls > 6 else 1.0
+        return [tap * scale for tap in super().forward(image_pm1)]
 
 
 def test_a_non_finite_loss_stops_and_names_the_term(
     tiny_config: MakeConfig, slides: list[LoadedSlide], tmp_path: Path
 ) -> None:
+    config = tiny_config(weights=LossWeights())
     with pytest.raises(NonFiniteLoss, match=r"'perceptual' became nan at step 3"):
-        run(tiny_config(), slides, Breaks(), tmp_path)
+        run(config, slides, Breaks(), tmp_path)
     state = load_file(tmp_path / STATE_NAME)  # the state of step 2
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
 def test_another_configuration_is_not_resumed(
-    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
-    run(tiny_config(steps=1), slides, perceptual, tmp_path)
+    run(tiny_config(steps=1), slides, vgg, tmp_path)
     with pytest.raises(ResumeMismatch, match="lr_generator, seed"):
-        run(tiny_config(seed=5, lr_generator=1.0), slides, perceptual, tmp_path)
+        run(tiny_config(seed=5, lr_generator=1.0), slides, vgg, tmp_path)
 
 
 def test_a_damaged_state_is_said_plainly(
-    tiny_config: MakeConfig, slides: list[LoadedSlide], perceptual: nn.Module, tmp_path: Path
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
-    run(tiny_config(steps=1), slides, perceptual, tmp_path)
+    run(tiny_config(steps=1), slides, vgg, tmp_path)
     state = tmp_path / STATE_NAME
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(ResumeMismatch, match="cannot be read"):
-        run(tiny_config(), slides, perceptual, tmp_path)
+        run(tiny_config(), slides, vgg, tmp_path)

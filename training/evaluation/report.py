@@ -1,21 +1,15 @@
-"""The evaluation on paper: a table, a JSON file, and a sheet of pictures."""
+"""The evaluation on paper: tables, and a sheet of pictures."""
 
-import json
 import os
-import platform
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from rich import box
 from rich.table import Table
 
-from model.version import code_version
 from training.evaluation.rows import Row
 
 _GAP_PX = 4
@@ -53,22 +47,6 @@ def as_organ_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def write_json(
-    path: Path, rows: Sequence[Row], *, command: str, threads: int, facts: dict[str, Any]
-) -> None:
-    """The result file: command, machine, date, code_version, rows; ``facts`` between them."""
-    result = {
-        "command": command,
-        "machine": _machine(threads),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "code_version": code_version(),
-        **facts,
-        "rows": [row.to_json() for row in rows],
-    }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-
-
 def write_sheet(
     path: Path, titles: Sequence[str], rows: Sequence[Sequence[NDArray[np.uint8]]]
 ) -> None:
@@ -98,15 +76,3 @@ def colour_instances(mask_labels: NDArray[np.integer]) -> NDArray[np.uint8]:
 def portable(path: Path) -> str:
     """The path as seen from the working folder, so that results name no one's home."""
     return os.path.relpath(path)
-
-
-def _machine(threads: int) -> str:
-    name = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        lines = cpuinfo.read_text("utf-8", errors="replace").splitlines()
-        name = next((line.split(":")[1].strip() for line in lines if "model name" in line), name)
-    return (
-        f"{name}, {os.cpu_count()} cores, {threads} threads, {platform.system()}, "
-        f"Python {platform.python_version()}, torch {torch.__version__}"
-    )

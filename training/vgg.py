@@ -1,4 +1,4 @@
-"""The perceptual loss: VGG19 features of real and synthetic images (Johnson et al., 2016)."""
+"""VGG19 features of images: for the perceptual loss and the feature discriminator."""
 
 from pathlib import Path
 
@@ -13,20 +13,20 @@ from model.pixels import channels_last
 
 # Convolutions of VGG19 up to relu5_1 in torchvision's numbering; "M" is a max pooling.
 _PLAN = (0, 2, "M", 5, 7, "M", 10, 12, 14, 16, "M", 19, 21, 23, 25, "M", 28)
-_TAPS = {0: 1 / 32, 5: 1 / 16, 10: 1 / 8, 19: 1 / 4, 28: 1.0}
-"""Layers compared (relu1_1 to relu5_1) and SPADE's weight of each."""
+_TAPPED = (0, 5, 10, 19, 28)
+
+Taps = list[Tensor]
+"""Activations at relu1_1 to relu5_1, (B, WIDTHS[i], H / 2**i, W / 2**i)."""
+
+WIDTHS = (64, 128, 256, 512, 512)
 
 # The Oxford weights expect 0..255 minus this mean, torchvision's the ImageNet normalisation.
 _OXFORD = ((123.68, 116.779, 103.939), (1.0, 1.0, 1.0))
 _TORCHVISION = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
-class PerceptualLoss(nn.Module):
-    """Weighted L1 between VGG19 features, each layer divided by its mean activation on the
-    real image. The activations of these networks differ by a factor of ten between layers;
-    without the division one layer would be the whole loss. It also makes the loss the same
-    for the Oxford and the torchvision weights.
-    """
+class Vgg19(nn.Module):
+    """The convolutions of VGG19 up to relu5_1, frozen."""
 
     def __init__(self, state: dict[str, Tensor], *, oxford: bool) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class PerceptualLoss(nn.Module):
         self.requires_grad_(False).eval()
 
     @classmethod
-    def load(cls, path: Path) -> "PerceptualLoss":
+    def load(cls, path: Path) -> "Vgg19":
         """From a file of VGG19 weights with torchvision's names: ``.safetensors`` (Oxford
         weights) or torchvision's own ``.pth`` (read without executing code).
 
@@ -54,7 +54,7 @@ class PerceptualLoss(nn.Module):
         """
         if not path.is_file():
             raise WeightsMissing(
-                f"No VGG19 weights at {path}. Training needs them for the perceptual loss; "
+                f"No VGG19 weights at {path}. Training needs them for its perceptual loss; "
                 "docs/training.md says where to get them. Pass --vgg PATH."
             )
         oxford = path.suffix == ".safetensors"
@@ -67,26 +67,15 @@ class PerceptualLoss(nn.Module):
                 f"(features.0 to features.28): {error}."
             ) from error
 
-    def forward(self, fake_pm1: Tensor, real_pm1: Tensor) -> Tensor:
-        """Images B 3 H W in [-1, 1] -> scalar. Gradients flow to ``fake_pm1`` only."""
-        with torch.no_grad():
-            real = self.features(real_pm1)
-        total = fake_pm1.new_zeros(())
-        for (weight, ours), (_, theirs) in zip(self.features(fake_pm1), real, strict=True):
-            scale = theirs.float().mean().clamp_min(1e-6)
-            total = total + weight * (ours.float() - theirs.float()).abs().mean() / scale
-        return total
-
-    def features(self, image_pm1: Tensor) -> list[tuple[float, Tensor]]:
-        """(weight, activation) of every compared layer."""
-        h = ((image_pm1.float() + 1) * 127.5 - self.mean) / self.deviation
-        h = channels_last(h)
+    def forward(self, image_pm1: Tensor) -> Taps:
+        """(B 3 H W) in [-1, 1] -> the five tapped activations."""
+        h = channels_last(((image_pm1.float() + 1) * 127.5 - self.mean) / self.deviation)
         taps = []
         for step in _PLAN:
             if isinstance(step, str):
                 h = F.max_pool2d(h, 2)
                 continue
             h = torch.relu(self.convs[str(step)](h))
-            if step in _TAPS:
-                taps.append((_TAPS[step], h))
+            if step in _TAPPED:
+                taps.append(h)
         return taps
