@@ -30,6 +30,7 @@ class NetworkConfig:
     modulation: ``one_plus``, h * (1 + gamma) + beta; or ``literal``, Eq. 2 as printed.
     factors: ``one_plus``, style and instance factors are 1 + linear; or ``literal``, linear.
     coarse_semantic, coarse_instance: how M, and P with Q, are brought to a coarser scale.
+    upsampling: ``nearest``, as SPADE; or ``bilinear``, which leaves no pattern of period two.
     skip: ``always``, the paper's SIAN-ReLU-conv; or ``changed``, only where the width changes.
     padding: of every 3 x 3 convolution.
     noise: add scaled Gaussian noise in every block.
@@ -47,6 +48,7 @@ class NetworkConfig:
     factors: Literal["one_plus", "literal"] = "one_plus"
     coarse_semantic: Literal["average", "nearest"] = "average"
     coarse_instance: Literal["average", "nearest"] = "average"
+    upsampling: Literal["nearest", "bilinear"] = "bilinear"
     skip: Literal["always", "changed"] = "always"
     padding: Literal["zeros", "reflect"] = "reflect"
     noise: bool = True
@@ -113,6 +115,7 @@ PRESETS: dict[str, NetworkConfig] = {
         encoder="spade",
         style_features=256,
         coarse_semantic="nearest",
+        upsampling="nearest",
         padding="zeros",
         noise=False,
         colour_head=False,

@@ -18,8 +18,9 @@ from model.sian import Maps, Sian, plus
 _NOISE_SCALE = 0.1  # at the start of training; then learned, one per channel
 
 # The stages at full resolution run in bands of rows when only the result is wanted: their
-# feature maps are most of the memory of a tile. A pixel depends on six rows around it there
-# (six 3 x 3 convolutions in a row), so bands with this margin join without a trace.
+# feature maps are most of the memory of a tile. A pixel depends on eight rows around it there
+# (six 3 x 3 convolutions in a row, and the upsampling), so bands with this margin join without
+# a trace.
 _BAND_ROWS = 256
 _BAND_MARGIN = 8
 
@@ -114,20 +115,20 @@ class Generator(nn.Module):
         for block, here, after in zip(self.blocks[:-1], factors[:-1], factors[1:], strict=True):
             h = block(h, pyramid[here], style, planes.pop(0) if planes else None)
             if after < here and after > 1:
-                h = _upsampled(h)
+                h = self._upsampled(h)
         return self._finish(h, pyramid[1], style, planes.pop(0) if planes else None)
 
     def _finish(self, h: Tensor, maps: Maps, style: Tensor, noise: Tensor | None) -> Tensor:
         """The last upsampling, block and convolution: (B C H/2 W/2) -> image (B 3 H W)."""
         height = maps.semantic.shape[-2]
         if torch.is_grad_enabled() or self.training or height <= _BAND_ROWS:
-            return self._paint(_upsampled(h), maps, style, noise)
+            return self._paint(self._upsampled(h), maps, style, noise)
         bands = []
         for top in range(0, height, _BAND_ROWS):
             bottom = min(top + _BAND_ROWS, height)
             first, last = max(top - _BAND_MARGIN, 0), min(bottom + _BAND_MARGIN, height)
             band = self._paint(
-                _upsampled(h[..., first // 2 : last // 2, :]),
+                self._upsampled(h[..., first // 2 : last // 2, :]),
                 maps.rows(first, last),
                 style,
                 None if noise is None else noise[..., first:last, :],
@@ -140,6 +141,11 @@ class Generator(nn.Module):
         if self.config.colour_head:
             return apply_palette(image.float(), style.float())
         return torch.tanh(image)
+
+    def _upsampled(self, h: Tensor) -> Tensor:
+        if self.config.upsampling == "nearest":
+            return F.interpolate(h, scale_factor=2, mode="nearest")
+        return F.interpolate(h, scale_factor=2, mode="bilinear", align_corners=False)
 
     def _start(self, layout: Tensor, style: Tensor, planes: list[Tensor]) -> Tensor:
         stride = self.config.stride
@@ -174,10 +180,6 @@ class Generator(nn.Module):
                 distance = _coarser(distance, factor, self.config.coarse_instance)
             pyramid[factor] = Maps(semantic, direction, distance)
         return pyramid
-
-
-def _upsampled(h: Tensor) -> Tensor:
-    return F.interpolate(h, scale_factor=2, mode="nearest")
 
 
 def _coarser(maps: Tensor, factor: int, how: str) -> Tensor:

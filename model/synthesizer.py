@@ -97,11 +97,12 @@ class Synthesizer:
     def _margin(self) -> int:
         """Pixels synthesized around the tile and cut off again.
 
-        Padding inside the network leaves its mark on the outermost pixels, as a frame. Only a
-        fully convolutional network can afford to draw beyond the tile.
+        Padding inside the network leaves its mark on the outermost pixels, as a frame; two
+        pixels of the coarsest scale take it away. Only a fully convolutional network can
+        afford to draw beyond the tile.
         """
         config = self.generator.config
-        return config.stride if config.start == "layout" else 0
+        return 2 * config.stride if config.start == "layout" else 0
 
     def _padded(self, layout: NDArray[np.float32]) -> Tensor:
         """(1, C, H', W'): with the margin, and sides rounded up to what the generator takes.
