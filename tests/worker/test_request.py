@@ -1,0 +1,94 @@
+import pytest
+
+from model.errors import ParameterInvalid, StyleConflict, StyleMissing, StyleWeightsInvalid
+from worker.request import (
+    MAX_SEED,
+    Style,
+    SynthesisRequest,
+    draw_seed,
+    parse_weights,
+    tile_seed,
+)
+
+
+def request(**changes) -> SynthesisRequest:
+    fields = {"mask_sha256": "ab", "style": Style(organ="kidney"), "seed": 7}
+    return SynthesisRequest(**{**fields, **changes})
+
+
+def test_the_first_tile_uses_the_seed_itself():
+    assert request(seed=MAX_SEED, n=3).seeds()[0] == MAX_SEED
+
+
+def test_tiles_have_seeds_of_their_own():
+    seeds = [seed for first in range(50) for seed in request(seed=first, n=16).seeds()]
+    assert len(set(seeds)) == len(seeds)
+
+
+def test_derived_seeds_are_stable():
+    # Written down: a change would make published seeds useless.
+    assert request(n=3).seeds() == [7, tile_seed(7, 1), tile_seed(7, 2)]
+    assert tile_seed(7, 1) == 7452896479269900
+    assert all(0 <= seed < 2**53 for seed in request(n=16).seeds())
+
+
+def test_drawn_seeds_differ_and_fit_a_double():
+    drawn = {draw_seed() for _ in range(100)}
+    assert len(drawn) == 100
+    assert all(float(seed) == seed for seed in drawn)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"seed": -1}, {"seed": 2**63}, {"n": 0}, {"n": 17}, {"mpp": 0.01}, {"mpp": 5.0}]
+)
+def test_refuses_values_out_of_range(changes):
+    (name,) = changes
+    with pytest.raises(ParameterInvalid, match=name):
+        request(**changes)
+
+
+def test_not_a_number_is_no_mpp():
+    with pytest.raises(ParameterInvalid, match="mpp"):
+        request(mpp=float("nan"))
+
+
+@pytest.mark.parametrize(
+    "style",
+    [Style(organ="kidney"), Style(weights={"kidney": 0.1, "liver": 2.0}), Style(image_sha256="cd")],
+)
+def test_survives_json(style):
+    original = request(style=style, seed=MAX_SEED, n=4, mpp=0.5, label_components=True)
+    assert SynthesisRequest.from_json(original.to_json()) == original
+
+
+def test_exactly_one_style():
+    with pytest.raises(StyleMissing):
+        Style()
+    with pytest.raises(StyleConflict, match="organ, image_sha256"):
+        Style(organ="kidney", image_sha256="cd")
+
+
+def test_reads_weights():
+    assert parse_weights('{"kidney": 1, "liver": 0.3}') == {"kidney": 1.0, "liver": 0.3}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "kidney",
+        "[1]",
+        "1",
+        '{"kidney": "1"}',
+        '{"kidney": true}',
+        '{"kidney": null}',
+        '{"kidney": NaN}',
+        '{"kidney": 1e999}',
+        '{"kidney": ' + "9" * 400 + "}",
+        '{"kidney": ' + "9" * 5000 + "}",
+        "[" * 100_000,
+    ],
+)
+def test_refuses_other_weights(text):
+    with pytest.raises(StyleWeightsInvalid, match="Send a JSON object such as"):
+        parse_weights(text)

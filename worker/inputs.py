@@ -1,0 +1,75 @@
+"""From the bytes that were sent to arrays the network can use, with every check that applies."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import MaskTooSmall, StyleTooLarge, StyleTooSmall
+from model.formats import MAX_SIDE, MIN_SIDE, read_mask
+from model.images import MAX_STYLE_PIXELS, MIN_STYLE_SIDE, read_image
+from worker.scale import resize_image, resize_mask, scaled_size
+
+
+@dataclass(frozen=True)
+class MaskInput:
+    """labels: (h, w) integers at the network's scale. size: (H, W) as sent, and of the tile."""
+
+    labels: NDArray[np.integer[Any]]
+    size: tuple[int, int]
+
+
+def mask_input(
+    data: bytes, *, label_components: bool, mpp: float | None, network_mpp: float
+) -> MaskInput:
+    """Decode and check an instance mask.
+
+    Args:
+        data: a label PNG, TIFF or ``.npy`` file.
+        label_components: label the connected components of a binary mask.
+        mpp: micrometres per pixel of the mask; None means the network's.
+        network_mpp: micrometres per pixel the network paints at.
+
+    Raises:
+        MaskError: the one that applies.
+    """
+    # At 20x a mask may have half as many pixels a side as at 40x: each becomes two.
+    (largest, _) = scaled_size((MAX_SIDE, MAX_SIDE), network_mpp, mpp or network_mpp)
+    labels = read_mask(data, label_components=label_components, max_side=largest)
+    height, width = labels.shape
+    size = scaled_size((height, width), mpp or network_mpp, network_mpp)
+    if min(size) < MIN_SIDE:
+        raise MaskTooSmall(
+            f"The mask is {width} x {height} px, {size[1]} x {size[0]} at the checkpoint's "
+            f"{network_mpp} micrometres per pixel; it needs at least {MIN_SIDE} px a side there."
+        )
+    return MaskInput(labels=resize_mask(labels, size), size=(height, width))
+
+
+def style_input(
+    data: bytes, *, mpp: float | None, network_mpp: float, max_pixels: int = MAX_STYLE_PIXELS
+) -> NDArray[np.uint8]:
+    """Decode and check a style image (PNG, JPEG, TIFF): (h, w, 3) uint8 at the network's scale.
+
+    Args:
+        max_pixels: largest height times width accepted, as sent and at the network's scale.
+        Others as ``mask_input``.
+
+    Raises:
+        StyleError: the one that applies.
+    """
+    image_u8 = read_image(data, max_pixels=max_pixels)
+    height, width = image_u8.shape[:2]
+    size = scaled_size((height, width), mpp or network_mpp, network_mpp)
+    there = (
+        f"The style image is {width} x {height} px, {size[1]} x {size[0]} at the checkpoint's "
+        f"{network_mpp} micrometres per pixel"
+    )
+    if min(size) < MIN_STYLE_SIDE:
+        raise StyleTooSmall(
+            f"{there}; it needs at least {MIN_STYLE_SIDE} px a side there. Send a larger crop."
+        )
+    if size[0] * size[1] > max_pixels:
+        raise StyleTooLarge(f"{there}; the limit there is {max_pixels} pixels. Send a crop.")
+    return resize_image(image_u8, size)

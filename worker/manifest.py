@@ -1,0 +1,48 @@
+"""What a tile was made from. One place for the server and the command line."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from model.checkpoint import Card
+from model.version import code_version
+from worker.request import SynthesisRequest
+
+
+def build(
+    card: Card, request: SynthesisRequest, index: int, *, exemplar: int | None = None
+) -> dict[str, Any]:
+    """Everything that determines the pixels of tile ``index``, and the terms of its use.
+
+    exemplar: which exemplar of an organ preset was taken; None for other styles.
+    """
+    style = request.style.to_dict()
+    if exemplar is not None:
+        style["exemplar"] = exemplar
+    return {
+        "synthetic": True,
+        "checkpoint": card.name,
+        "checkpoint_sha256": card.sha256,
+        "code_version": code_version(),
+        "seed": request.seeds()[index],
+        "style": style,
+        "mask_sha256": request.mask_sha256,
+        "label_components": request.label_components,
+        "mpp": card.mpp if request.mpp is None else request.mpp,
+        "licence": card.licence,
+    }
+
+
+def png_text(manifest: dict[str, Any]) -> dict[str, str]:
+    """As PNG text chunks: strings as they are, everything else as JSON."""
+    return {
+        key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for key, value in manifest.items()
+    }
+
+
+def to_file(manifest: dict[str, Any], tile_sha256: str) -> bytes:
+    """As the JSON file beside a tile, with the tile's hash and the time of its making."""
+    made_at = datetime.now(UTC).isoformat(timespec="seconds")
+    content = {**manifest, "tile_sha256": tile_sha256, "created_at": made_at}
+    return (json.dumps(content, indent=2) + "\n").encode()
