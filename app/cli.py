@@ -1,0 +1,214 @@
+"""The ``sian`` command.
+
+Heavy imports are inside the commands: ``sian --help`` loads neither torch nor FastAPI.
+"""
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model.errors import MaskMissing, ParameterInvalid, SianError, StyleMissing, TrainingError
+
+app = typer.Typer(
+    name="sian",
+    help="Annotated H&E on demand: synthetic tiles whose nuclei lie where an instance mask has "
+    "them, in the stain of a reference image or an organ preset.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+_ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""Of a command that hands its arguments, ``--help`` among them, to another."""
+
+CheckpointOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The .safetensors of a checkpoint.",
+        show_default="SIAN_CHECKPOINT, or the released one",
+    ),
+]
+
+
+def main() -> None:
+    """Entry point: an error of ours is one line on stderr and its exit code."""
+    try:
+        app()
+    except SianError as error:
+        from app.problems import OUTCOMES
+
+        print(f"sian: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(OUTCOMES[type(error)].exit_code)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from model.version import code_version
+
+        print(f"sian {code_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    """Options that come before the command."""
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = 8000,
+) -> None:
+    """Start the web service: HTTP front end and engine in one process.
+
+    Everything else is set by environment variables, see docs/http-api.md: SIAN_CHECKPOINT,
+    SIAN_DATA_DIR, SIAN_DEVICE, SIAN_THREADS, SIAN_QUEUE_LIMIT, SIAN_RETENTION_HOURS,
+    SIAN_MAX_UPLOAD_MB, SIAN_MAX_STYLE_MPX, SIAN_RESPONSE_WAIT_S.
+    """
+    from app.server import run
+    from app.settings import Settings
+
+    run(Settings.load(), host=host, port=port)
+
+
+@app.command()
+def synthesize(
+    mask: Annotated[Path, typer.Option(help="Instance mask: label PNG, TIFF or .npy.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="PNG to write; its manifest goes beside it as .json. With --n above 1 the tiles "
+            "are numbered: tile.png becomes tile-0.png, tile-1.png, ..."
+        ),
+    ],
+    style: Annotated[
+        Path | None, typer.Option(help="Reference image: PNG, JPEG or TIFF, 64 px a side or more.")
+    ] = None,
+    organ: Annotated[str | None, typer.Option(help="Preset, see 'sian styles'.")] = None,
+    styles: Annotated[
+        str | None, typer.Option(help='Mix of presets, as JSON: {"kidney": 0.7, "liver": 0.3}.')
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="0 to 2**63 - 1.", show_default="drawn at random")
+    ] = None,
+    n: Annotated[int, typer.Option("--n", help="How many tiles, 1 to 16.")] = 1,
+    mpp: Annotated[
+        float | None,
+        typer.Option(
+            help="Micrometres per pixel of mask and style image.",
+            show_default="the checkpoint's",
+        ),
+    ] = None,
+    label_components: Annotated[
+        bool,
+        typer.Option(
+            "--label-components", help="For a binary mask: every connected component a nucleus."
+        ),
+    ] = False,
+    checkpoint: CheckpointOption = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda or cuda:N.", show_default="SIAN_DEVICE, or cpu")
+    ] = None,
+) -> None:
+    """Make tiles from a mask, without a server.
+
+    Give exactly one of --style, --organ and --styles. The same mask, style and seed give the
+    same bytes, here and from the service.
+    """
+    from app.settings import Settings
+    from worker import synthesis
+    from worker.request import Style, SynthesisRequest, draw_seed, parse_weights, sha256
+
+    settings = Settings.load(checkpoint=checkpoint, device=device)
+    mask_bytes = _read(mask, "mask", MaskMissing)
+    image = _read(style, "style image", StyleMissing) if style is not None else None
+    request = SynthesisRequest(
+        mask_sha256=sha256(mask_bytes),
+        style=Style(
+            organ=organ,
+            weights=parse_weights(styles) if styles is not None else None,
+            image_sha256=sha256(image) if image is not None else None,
+        ),
+        seed=seed if seed is not None else draw_seed(),
+        n=n,
+        mpp=mpp,
+        label_components=label_components,
+    )
+    synthesizer = synthesis.load(
+        settings.checkpoint, device=settings.device, threads=settings.threads
+    )
+    for index, tile in enumerate(synthesis.synthesize(synthesizer, request, mask_bytes, image)):
+        path = out if n == 1 else out.with_stem(f"{out.stem}-{index}")
+        _write(path, tile.png)
+        _write(path.with_suffix(".json"), tile.manifest)
+        print(f"{path} (seed {tile.seed})")
+
+
+@app.command()
+def styles(checkpoint: CheckpointOption = None) -> None:
+    """List the organ presets of a checkpoint."""
+    from app.settings import Settings
+    from model.checkpoint import verify
+    from model.styles import StyleBank
+
+    settings = Settings.load(checkpoint=checkpoint)
+    card = verify(settings.checkpoint)
+    bank = StyleBank.load(settings.checkpoint)
+    print(f"{card.name}: {len(bank.organs)} presets, style vectors of {card.style_dim} numbers")
+    for organ in bank.organs:
+        print(f"{organ:<12} {len(bank.exemplars(organ)):>3} exemplars")
+
+
+@app.command(add_help_option=False, context_settings=_ANY_ARGUMENTS)
+def evaluate(context: typer.Context) -> None:
+    """Measure a checkpoint on test slides: placement, stain, texture, Frechet distance."""
+    _forward(context, "training.evaluate", "evaluate")
+
+
+@app.command(add_help_option=False, context_settings=_ANY_ARGUMENTS)
+def train(context: typer.Context) -> None:
+    """Train a checkpoint."""
+    _forward(context, "training.train", "train")
+
+
+def _forward(context: typer.Context, module: str, function: str) -> None:
+    """Run a command of the training package, which imports torch, with the arguments given."""
+    try:
+        command: Callable[..., None] = getattr(importlib.import_module(module), function)
+    except ModuleNotFoundError as error:
+        raise TrainingError(
+            f"sian {function} needs the package {error.name}; install it with: "
+            "pip install 'sian[training]'"
+        ) from None
+    forwarded = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    forwarded.command()(command)
+    forwarded(context.args, prog_name=f"sian {function}")
+
+
+def _read(path: Path, what: str, missing: type[SianError]) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise missing(f"The {what} {path} cannot be read: {error.strerror}.") from None
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ParameterInvalid(
+            f"{path} cannot be written: {error.strerror}. Choose another --out."
+        ) from None
+
+
+if __name__ == "__main__":
+    main()

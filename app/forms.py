@@ -1,0 +1,125 @@
+"""The multipart fields of POST /synthesize."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import File, Form, Request, UploadFile
+from pydantic.json_schema import SkipJsonSchema
+
+from model.errors import ParameterInvalid, StyleConflict
+from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
+
+_FIELDS = frozenset({"mask", "style", "organ", "styles", "seed", "n", "mpp", "label_components"})
+
+
+@dataclass(frozen=True)
+class SynthesisForm:
+    """The fields, of the right type and in range, but not yet looked into."""
+
+    mask: UploadFile
+    style: UploadFile | None
+    organ: str | None
+    styles: str | None
+    seed: int | None
+    n: int
+    mpp: float | None
+    label_components: bool
+
+
+async def synthesis_form(
+    request: Request,
+    mask: Annotated[
+        UploadFile,
+        File(
+            description="Instance mask: label PNG (8 or 16 bit), TIFF (8 to 64 bit) or .npy. One "
+            "channel; 0 is the background, every other value the id of one nucleus. 16 to 1024 "
+            "pixels a side.",
+            examples=["mask.png"],
+        ),
+    ],
+    style: Annotated[
+        UploadFile | SkipJsonSchema[None],
+        File(
+            description="Reference image of H&E-stained tissue whose stain and texture the tile "
+            "takes: PNG, JPEG or TIFF, at least 64 pixels a side.",
+            examples=["reference.png"],
+        ),
+    ] = None,
+    organ: Annotated[
+        str | SkipJsonSchema[None],
+        Form(
+            description="Name of a preset, from `GET /styles`. Each tile takes one of its "
+            "exemplars, chosen by the tile's seed.",
+            examples=["kidney"],
+        ),
+    ] = None,
+    styles: Annotated[
+        str | SkipJsonSchema[None],
+        Form(
+            description="Mix of presets: a JSON object, organ to weight. The weights need not "
+            "sum to 1.",
+            examples=['{"kidney": 0.7, "liver": 0.3}'],
+        ),
+    ] = None,
+    seed: Annotated[
+        int | SkipJsonSchema[None],
+        Form(
+            ge=0,
+            le=MAX_SEED,
+            description="Of the noise that fills in what mask and style leave open. Drawn at "
+            "random and reported if absent.",
+            examples=[7],
+        ),
+    ] = None,
+    n: Annotated[
+        int,
+        Form(
+            ge=1,
+            le=MAX_TILES,
+            description="How many tiles. The first uses the seed itself, every other one a seed "
+            "derived from it.",
+            examples=[1],
+        ),
+    ] = 1,
+    mpp: Annotated[
+        float | SkipJsonSchema[None],
+        Form(
+            ge=MPP_RANGE[0],
+            le=MPP_RANGE[1],
+            description="Micrometres per pixel of the mask and of the style image: 0.25 is 40x, "
+            "0.5 is 20x. If it differs from the checkpoint's by more than 5 %, mask and style are "
+            "resampled to the checkpoint's and the tile back to the mask's.",
+            examples=[0.25],
+        ),
+    ] = None,
+    label_components: Annotated[
+        bool,
+        Form(
+            description="For a binary mask: make every connected component one nucleus. Nuclei "
+            "that touch merge.",
+            examples=[False],
+        ),
+    ] = False,
+) -> SynthesisForm:
+    """Raises ParameterInvalid, StyleConflict for fields that are unknown or sent twice."""
+    sent = [name for name, _ in (await request.form()).multi_items()]
+    unknown = sorted(set(sent) - _FIELDS)
+    if unknown:
+        raise ParameterInvalid(
+            f"There is no field {unknown[0]!r}; the fields are {', '.join(sorted(_FIELDS))}."
+        )
+    twice = sorted({name for name in sent if sent.count(name) > 1})
+    if "style" in twice:
+        raise StyleConflict("Several style images were sent; send exactly one.")
+    if twice:
+        raise ParameterInvalid(f"The field {twice[0]!r} was sent twice; send it once.")
+    return SynthesisForm(
+        mask=mask,
+        style=style,
+        organ=organ,
+        styles=styles,
+        seed=seed,
+        n=n,
+        mpp=mpp,
+        label_components=label_components,
+    )

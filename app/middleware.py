@@ -1,0 +1,101 @@
+"""What happens around every request: its id, its log line, the last resort, the size limit."""
+
+import logging
+import re
+import time
+import uuid
+
+from fastapi import Request
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import logs
+from app.problems import HTTP_CODES, on_sian_error, problem
+from model.errors import UploadTooLarge
+
+_PROBES = ("/healthz", "/readyz")  # asked every few seconds, not worth a line each
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+logger = logging.getLogger(__name__)
+
+
+class RequestContext:
+    """Gives a request its id, logs it, and turns an unexpected exception into a problem.
+
+    A client's own ``X-Request-ID`` is kept if it is short and plain.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope.setdefault("state", {})["request_id"] = request_id
+        logs.request_id.set(request_id)
+        status = 0
+        began = time.monotonic()
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            logger.exception("unexpected error")
+            if status:
+                raise  # half an answer is out: the server must cut the connection
+            detail = f"Something went wrong in the server; its log says what, at {request_id}."
+            response = problem(Request(scope), 500, HTTP_CODES[500], detail)
+            await response(scope, receive, send_with_id)
+        finally:
+            took_ms = 1000 * (time.monotonic() - began)
+            level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
+            logger.log(level, "%s %s %d %.0f ms", scope["method"], scope["path"], status, took_ms)
+
+
+class BodyLimit:
+    """Refuses a body that is too large: by its declared length at once, else while it is read.
+
+    What is read ends in ``UploadTooLarge``, so nothing beyond the limit is parsed or spooled.
+    """
+
+    def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:19]) > self.max_bytes:
+            response = await on_sian_error(Request(scope), self._too_large())
+            # The connection is of no use with the rest of the body in it.
+            response.headers["Connection"] = "close"
+            await response(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_limited() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_bytes:
+                raise self._too_large()
+            return message
+
+        await self.app(scope, receive_limited, send)
+
+    def _too_large(self) -> UploadTooLarge:
+        return UploadTooLarge(
+            f"The request is larger than {self.max_bytes / 2**20:.3g} MiB. Send a compressed mask "
+            "(PNG or TIFF) and a crop of the style image."
+        )

@@ -1,0 +1,221 @@
+"""How errors reach the caller: the one table, and RFC 9457 responses."""
+
+from collections.abc import Iterable, Mapping
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.schemas import Problem
+from model import errors
+from model.errors import MaskMissing, ParameterInvalid, QueueFull, SianError
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line, as in sysexits.h."""
+
+    USAGE = 64
+    DATA = 65
+    NO_INPUT = 66
+    SOFTWARE = 70
+    TEMPORARY = 75
+    CONFIGURATION = 78
+
+
+class Outcome(NamedTuple):
+    status: int
+    exit_code: Exit
+
+
+OUTCOMES: dict[type[SianError], Outcome] = {
+    errors.SianError: Outcome(500, Exit.SOFTWARE),
+    errors.InvalidInput: Outcome(422, Exit.DATA),
+    errors.ParameterInvalid: Outcome(422, Exit.USAGE),
+    errors.UploadTooLarge: Outcome(413, Exit.DATA),
+    errors.MaskError: Outcome(422, Exit.DATA),
+    errors.MaskMissing: Outcome(422, Exit.NO_INPUT),
+    errors.MaskEmptyFile: Outcome(422, Exit.DATA),
+    errors.MaskUnreadable: Outcome(422, Exit.DATA),
+    errors.MaskTooLarge: Outcome(413, Exit.DATA),
+    errors.MaskTooSmall: Outcome(422, Exit.DATA),
+    errors.MaskBinary: Outcome(422, Exit.DATA),
+    errors.MaskColour: Outcome(422, Exit.DATA),
+    errors.MaskFloat: Outcome(422, Exit.DATA),
+    errors.MaskNegative: Outcome(422, Exit.DATA),
+    errors.MaskIdTooLarge: Outcome(422, Exit.DATA),
+    errors.MaskShape: Outcome(422, Exit.DATA),
+    errors.MaskUnwritable: Outcome(422, Exit.DATA),
+    errors.StyleError: Outcome(422, Exit.DATA),
+    errors.StyleMissing: Outcome(422, Exit.NO_INPUT),
+    errors.StyleConflict: Outcome(422, Exit.USAGE),
+    errors.StyleUnknown: Outcome(422, Exit.USAGE),
+    errors.StyleUnreadable: Outcome(422, Exit.DATA),
+    errors.StyleTooSmall: Outcome(422, Exit.DATA),
+    errors.StyleTooLarge: Outcome(413, Exit.DATA),
+    errors.StyleWeightsInvalid: Outcome(422, Exit.USAGE),
+    errors.ServiceError: Outcome(500, Exit.SOFTWARE),
+    errors.JobUnknown: Outcome(404, Exit.DATA),
+    errors.JobExpired: Outcome(410, Exit.DATA),
+    errors.OutputUnknown: Outcome(404, Exit.DATA),
+    errors.NotAcceptable: Outcome(406, Exit.USAGE),
+    errors.QueueFull: Outcome(429, Exit.TEMPORARY),
+    errors.DeadlineExceeded: Outcome(504, Exit.TEMPORARY),
+    errors.SynthesisFailed: Outcome(500, Exit.SOFTWARE),
+    errors.CheckpointError: Outcome(500, Exit.CONFIGURATION),
+    errors.CheckpointMissing: Outcome(500, Exit.CONFIGURATION),
+    errors.CheckpointTruncated: Outcome(500, Exit.CONFIGURATION),
+    errors.CheckpointVersion: Outcome(500, Exit.CONFIGURATION),
+    errors.CheckpointHash: Outcome(500, Exit.CONFIGURATION),
+    errors.CheckpointMismatch: Outcome(500, Exit.CONFIGURATION),
+    errors.SettingsInvalid: Outcome(500, Exit.CONFIGURATION),
+    errors.TrainingError: Outcome(500, Exit.SOFTWARE),
+    errors.DataInvalid: Outcome(500, Exit.DATA),
+    errors.WeightsMissing: Outcome(500, Exit.NO_INPUT),
+    errors.NonFiniteLoss: Outcome(500, Exit.SOFTWARE),
+    errors.ResumeMismatch: Outcome(500, Exit.USAGE),
+}
+"""Every class of ``model.errors``: what it is over HTTP and on the command line."""
+
+HTTP_CODES: dict[int, str] = {
+    400: "request_malformed",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "upload_too_large",
+    415: "media_type_unsupported",
+    500: "internal_error",
+    503: "not_ready",
+}
+"""Codes of what can go wrong in HTTP itself, where there is no exception of ours."""
+
+_STATUS_BY_CODE = {error.code: outcome.status for error, outcome in OUTCOMES.items()}
+
+
+def status_of(code: str) -> int:
+    """HTTP status of an error code, as recorded with a failed job."""
+    return _STATUS_BY_CODE.get(code, 500)
+
+
+def problem(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    job: str | None = None,
+) -> JSONResponse:
+    """A problem+json response. ``job`` links the job that failed, if there is one."""
+    body = Problem(
+        type=f"urn:sian:error:{code}",
+        title=code.replace("_", " ").capitalize(),
+        status=status,
+        detail=detail,
+        code=code,
+        instance=request.url.path,
+        request_id=request.scope.get("state", {}).get("request_id"),
+        job=job,
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True), status, headers=headers, media_type=MEDIA_TYPE
+    )
+
+
+async def on_sian_error(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for the tree of ``model.errors``."""
+    assert isinstance(error, SianError)
+    headers = None
+    if isinstance(error, QueueFull):
+        headers = {"Retry-After": str(error.retry_after_s)}
+    return problem(request, OUTCOMES[type(error)].status, error.code, str(error), headers=headers)
+
+
+async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for what Starlette and FastAPI raise: routing, malformed bodies."""
+    assert isinstance(error, HTTPException)
+    if isinstance(error.__cause__, SianError):
+        # FastAPI wraps what is raised while the body is read; the cause is what happened.
+        return await on_sian_error(request, error.__cause__)
+    detail = str(error.detail)
+    if error.status_code == 404 and detail == "Not Found":
+        detail = f"There is nothing at {request.url.path}; /docs lists what there is."
+    if error.status_code == 405:
+        detail = f"{request.method} is not possible at {request.url.path}; /docs lists what is."
+    code = HTTP_CODES.get(error.status_code, "http_error")
+    return problem(request, error.status_code, code, detail, headers=error.headers)
+
+
+async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for parameters of the wrong type or out of range."""
+    assert isinstance(error, RequestValidationError)
+    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if request.method == "POST" and media_type != "multipart/form-data":
+        sent = media_type or "no content type"
+        detail = f"The body is {sent}; send multipart/form-data with a file field 'mask'."
+        return problem(request, 415, HTTP_CODES[415], detail)
+    by_field: dict[str, Mapping[str, Any]] = {}
+    for entry in error.errors():
+        # loc is (where, field, ...); of a field that may be of several types the first counts.
+        by_field.setdefault(str(entry["loc"][1]), entry)
+    if "mask" in by_field:
+        what = "is missing" if by_field["mask"]["type"] == "missing" else "was sent as text"
+        return await on_sian_error(
+            request,
+            MaskMissing(f"The mask {what}: send it as a file in the multipart field 'mask'."),
+        )
+    if "style" in by_field:
+        reason = (
+            "style: must be a file, was sent as text. Names of presets go into the field "
+            "'organ', weights into 'styles'."
+        )
+    else:
+        reason = "; ".join(_reason(name, entry) for name, entry in by_field.items())
+    return await on_sian_error(request, ParameterInvalid(reason))
+
+
+def _reason(name: str, entry: Mapping[str, Any]) -> str:
+    message = str(entry["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+    return f"{name}: {message}, was {str(entry['input'])[:80]!r}"
+
+
+def documented(*kinds: type[SianError] | int) -> dict[int | str, dict[str, Any]]:
+    """The ``responses`` argument of a route that may answer with these errors.
+
+    kinds: classes of ``model.errors``, or statuses of ``HTTP_CODES``.
+    """
+    codes: dict[int, list[str]] = {}
+    for kind in kinds:
+        if isinstance(kind, int):
+            codes.setdefault(kind, []).append(HTTP_CODES[kind])
+        else:
+            codes.setdefault(OUTCOMES[kind].status, []).append(kind.code)
+    return {status: _documented_response(status, names) for status, names in codes.items()}
+
+
+def _documented_response(status: int, codes: Iterable[str]) -> dict[str, Any]:
+    schema = Problem.model_json_schema()
+    names = sorted(set(codes))
+    schema["properties"]["code"] = {**schema["properties"]["code"], "enum": names}
+    example = {
+        "type": f"urn:sian:error:{names[0]}",
+        "title": names[0].replace("_", " ").capitalize(),
+        "status": status,
+        "detail": "One sentence on what was wrong and what to do about it.",
+        "code": names[0],
+    }
+    response: dict[str, Any] = {
+        "description": ", ".join(names),
+        "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
+    }
+    if status == 429:
+        response["headers"] = {
+            "Retry-After": {
+                "description": "Seconds after which a place may be free.",
+                "schema": {"type": "integer"},
+            }
+        }
+    return response

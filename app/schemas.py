@@ -1,0 +1,139 @@
+"""What goes over the wire, for validation and for the OpenAPI document."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+_ID = "3f0c9a7e5d1b4c86a2f4d8e19b7c6a50"
+_SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+
+class Problem(BaseModel):
+    """An error, as in RFC 9457."""
+
+    type: str = Field(description="`urn:sian:error:` and the code.")
+    title: str = Field(description="The code in words.")
+    status: int = Field(description="The HTTP status again.")
+    detail: str = Field(description="What was wrong and what to do about it.")
+    code: str = Field(description="Stable name of the error; programs should look at this.")
+    instance: str | None = Field(None, description="Path of the request.")
+    request_id: str | None = Field(None, description="As in `X-Request-ID` and in the log.")
+    job: str | None = Field(None, description="Link to the job that failed, if there is one.")
+
+
+class Progress(BaseModel):
+    done: int = Field(description="Tiles that are stored.", examples=[1])
+    total: int = Field(description="Tiles that were asked for.", examples=[4])
+
+
+class JobError(BaseModel):
+    code: str = Field(description="As in problem+json.", examples=["synthesis_failed"])
+    detail: str = Field(description="What was wrong and what to do about it.")
+
+
+class JobLinks(BaseModel):
+    self: str = Field(description="This job.", examples=[f"/jobs/{_ID}"])
+
+
+class OutputDocument(BaseModel):
+    href: str = Field(description="The tile, a PNG.", examples=[f"/jobs/{_ID}/outputs/0"])
+    manifest: str = Field(
+        description="What the tile was made from, JSON.",
+        examples=[f"/jobs/{_ID}/outputs/0/manifest"],
+    )
+    seed: int = Field(description="Seed of this tile.", examples=[7])
+    sha256: str = Field(description="SHA-256 of the PNG.", examples=[_SHA256])
+
+
+class JobDocument(BaseModel):
+    """A job: one request for one or more tiles of one mask."""
+
+    id: str = Field(examples=[_ID])
+    status: str = Field(
+        description="queued, running, succeeded or failed.",
+        json_schema_extra={"enum": ["queued", "running", "succeeded", "failed"]},
+        examples=["succeeded"],
+    )
+    error: JobError | None = Field(description="Why it failed; null otherwise.")
+    progress: Progress
+    seed: int = Field(description="Seed of the first tile, given or drawn.", examples=[7])
+    created_at: datetime = Field(description="UTC.")
+    started_at: datetime | None = Field(description="UTC; null while queued.")
+    finished_at: datetime | None = Field(description="UTC; null until succeeded or failed.")
+    expires_at: datetime | None = Field(
+        description="UTC; after it the tiles are removed. Null until finished."
+    )
+    links: JobLinks
+    outputs: list[OutputDocument] = Field(description="The tiles stored so far, in order.")
+
+
+class StyleStatistics(BaseModel):
+    """Of the organ's exemplars."""
+
+    mean: list[float] = Field(description="Mean style vector, `style_dim` numbers.")
+    std: list[float] = Field(description="Standard deviation of each entry (divisor: count).")
+
+
+class StyleLinks(BaseModel):
+    self: str = Field(examples=["/styles/kidney"])
+    thumbnail: str = Field(examples=["/styles/kidney/thumbnail"])
+
+
+class StyleSummary(BaseModel):
+    organ: str = Field(description="Name of the preset.", examples=["kidney"])
+    exemplars: int = Field(description="How many style vectors it holds.", examples=[12])
+    spread: float = Field(
+        description="Root mean square distance of the exemplars from their mean: how much the "
+        "stain varies within the organ.",
+        examples=[1.7],
+    )
+    links: StyleLinks
+
+
+class StylesDocument(BaseModel):
+    style_dim: int = Field(description="Length of a style vector.", examples=[73])
+    styles: list[StyleSummary]
+
+
+class Exemplar(BaseModel):
+    vector: list[float] = Field(description="Style vector, `style_dim` numbers.")
+    source: dict[str, Any] = Field(
+        description="Where it was taken from, as the checkpoint's card says.",
+        examples=[{"slide": "TCGA-B0-5711-01Z-00-DX1", "top": 122, "left": 122, "side": 256}],
+    )
+
+
+class StyleDocument(BaseModel):
+    organ: str = Field(examples=["kidney"])
+    style_dim: int = Field(examples=[73])
+    exemplars: list[Exemplar]
+    statistics: StyleStatistics
+    links: StyleLinks
+
+
+class Health(BaseModel):
+    status: str = Field(examples=["ok"])
+
+
+class Readiness(BaseModel):
+    status: str = Field(examples=["ready"])
+    checkpoint: str = Field(description="Name of the checkpoint.", examples=["sian-release"])
+    waiting: int = Field(description="Jobs in the queue.", examples=[0])
+
+
+class ModelCard(BaseModel):
+    """The checkpoint's card."""
+
+    name: str = Field(examples=["sian-release"])
+    format_version: int = Field(examples=[1])
+    sha256: str = Field(description="Of the weights.", examples=[_SHA256])
+    style_dim: int = Field(description="Length of a style vector.", examples=[73])
+    mpp: float = Field(description="Micrometres per pixel of the tiles.", examples=[0.25])
+    licence: str = Field(description="Of weights and tiles.", examples=["CC-BY-NC-SA-4.0"])
+    code_version: str = Field(description="Of the software that trained it.", examples=["0.1.0"])
+    network: dict[str, Any] = Field(description="Architecture.")
+    training: dict[str, Any] = Field(description="Configuration and length of the run.")
+    styles: dict[str, list[dict[str, Any]]] = Field(
+        description="Per organ, where each exemplar comes from."
+    )

@@ -1,0 +1,63 @@
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+from tests.fakes import FakeSynthesizer, mask_png, small_checkpoint
+from worker import synthesis
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+
+@pytest.fixture
+def synthesizer(checkpoint: Path) -> FakeSynthesizer:
+    return FakeSynthesizer(checkpoint)
+
+
+@pytest.fixture
+def start(
+    checkpoint: Path, synthesizer: FakeSynthesizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., TestClient]]:
+    """Starts the application with the fake synthesizer; takes settings by name."""
+    monkeypatch.setattr(synthesis, "load", lambda *args, **options: synthesizer)
+    with ExitStack() as stack:
+
+        def start(**settings) -> TestClient:
+            defaults = {"checkpoint": checkpoint, "data_dir": tmp_path / "data"}
+            app = create_app(Settings.load(**{**defaults, **settings}))
+            return stack.enter_context(TestClient(app))
+
+        yield start
+
+
+@pytest.fixture
+def client(start: Callable[..., TestClient]) -> TestClient:
+    return start()
+
+
+@pytest.fixture
+def mask_file() -> dict[str, bytes]:
+    """The multipart file field of a small valid mask."""
+    return {"mask": mask_png()}
+
+
+@pytest.fixture
+def go_on(start: Callable[..., TestClient]) -> Iterator[threading.Event]:
+    """For a test that holds the engine up: set when it ends, so that the engine can stop."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+@pytest.fixture
+def busy(synthesizer: FakeSynthesizer, go_on: threading.Event) -> None:
+    """The engine is held up in whatever it does first, the thumbnails at the latest."""
+    synthesizer.before = lambda made: go_on.wait(30)

@@ -1,0 +1,183 @@
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from app import cli
+from tests.fakes import mask_png, style_png
+
+
+@pytest.fixture
+def mask(tmp_path):
+    path = tmp_path / "mask.png"
+    path.write_bytes(mask_png())
+    return path
+
+
+@pytest.fixture
+def run(checkpoint, tmp_path, monkeypatch, capsys):
+    """Runs ``sian ARGUMENTS`` in this process, in an empty folder; exit code, stdout, stderr."""
+    monkeypatch.setenv("SIAN_CHECKPOINT", str(checkpoint))
+    monkeypatch.setenv("SIAN_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sian", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run
+
+
+def check_error(result, exit_code, text):
+    code, out, err = result
+    assert err.startswith("sian: ")
+    assert err.count("\n") == 1
+    assert text in err
+    assert code == exit_code
+    assert out == ""
+
+
+def test_writes_a_tile_and_its_manifest(run, mask, tmp_path):
+    code, out, err = run(
+        "synthesize", "--mask", mask, "--organ", "kidney", "--seed", 7, "--out", "tile.png"
+    )
+    assert (code, err) == (0, "")
+    assert out == "tile.png (seed 7)\n"
+    png = (tmp_path / "tile.png").read_bytes()
+    tile = Image.open(tmp_path / "tile.png")
+    assert tile.size == (64, 64)
+    assert tile.text["mask_sha256"] == hashlib.sha256(mask.read_bytes()).hexdigest()
+    assert tile.text["synthetic"] == "true"
+    manifest = json.loads((tmp_path / "tile.json").read_text())
+    assert manifest["tile_sha256"] == hashlib.sha256(png).hexdigest()
+
+
+def test_the_same_request_gives_the_same_bytes(run, mask, tmp_path):
+    (tmp_path / "style.png").write_bytes(style_png())
+    for name in ("a.png", "b.png"):
+        run("synthesize", "--mask", mask, "--style", "style.png", "--seed", 3, "--out", name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_gives_the_bytes_the_service_gives(run, mask, tmp_path, checkpoint):
+    from fastapi.testclient import TestClient
+
+    from app.main import create_app
+    from app.settings import Settings
+
+    run("synthesize", "--mask", mask, "--organ", "liver", "--seed", 5, "--n", 2, "--out", "t.png")
+    settings = Settings.load(checkpoint=checkpoint, data_dir=tmp_path / "data")
+    with TestClient(create_app(settings)) as client:
+        fields = {"organ": "liver", "seed": "5", "n": "2"}
+        job = client.post("/synthesize", files={"mask": mask.read_bytes()}, data=fields).json()
+        for index, output in enumerate(job["outputs"]):
+            tile = client.get(output["href"]).content
+            assert tile == (tmp_path / f"t-{index}.png").read_bytes()
+
+
+def test_numbers_several_tiles(run, mask, tmp_path):
+    code, out, _ = run(
+        "synthesize", "--mask", mask, "--styles", '{"kidney": 1}', "--n", 2, "--out", "t.png"
+    )
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == ["t-0.png", "t-1.png"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"mask.png", "t-0.png", "t-0.json", "t-1.png", "t-1.json"}
+
+
+def test_draws_a_seed_and_says_which(run, mask, tmp_path):
+    seeds = {
+        run("synthesize", "--mask", mask, "--organ", "kidney", "--out", name)[1]
+        for name in ("t.png", "t.png")
+    }
+    assert len(seeds) == 2
+
+
+def test_lists_the_presets(run):
+    code, out, err = run("styles")
+    assert (code, err) == (0, "")
+    assert [line.split()[:2] for line in out.splitlines()[1:]] == [
+        ["colon", "2"],
+        ["kidney", "3"],
+        ["liver", "4"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "text"),
+    [
+        (["--mask", "none.png", "--organ", "kidney"], 66, "none.png cannot be read"),
+        (["--mask", ".", "--organ", "kidney"], 66, "cannot be read"),
+        (["--mask", "empty.png", "--organ", "kidney"], 65, "empty"),
+        (["--mask", "mask.png"], 66, "exactly one of"),
+        (["--mask", "mask.png", "--organ", "spleen"], 64, "colon, kidney, liver"),
+        (["--mask", "mask.png", "--organ", "kidney", "--styles", "{}"], 64, "exactly one of"),
+        (["--mask", "mask.png", "--styles", "kidney"], 64, "JSON"),
+        (["--mask", "mask.png", "--style", "none.png"], 66, "none.png cannot be read"),
+        (["--mask", "mask.png", "--style", "mask.png"], 65, "colour"),
+        (["--mask", "mask.png", "--organ", "kidney", "--n", "17"], 64, "1..16"),
+        (["--mask", "mask.png", "--organ", "kidney", "--seed", "-1"], 64, "seed"),
+        (["--mask", "mask.png", "--organ", "kidney", "--device", "tpu"], 78, "SIAN_DEVICE=tpu"),
+        (["--mask", "mask.png", "--organ", "kidney", "--checkpoint", "no"], 78, "no checkpoint"),
+        (["--mask", "mask.png", "--organ", "kidney", "--out", "no/t.png"], 64, "no/t.png"),
+    ],
+)
+def test_errors_are_one_line(run, mask, tmp_path, options, exit_code, text):
+    (tmp_path / "empty.png").write_bytes(b"")
+    if "--out" not in options:
+        options = [*options, "--out", "tile.png"]
+    check_error(run("synthesize", *options), exit_code, text)
+    assert not (tmp_path / "tile.png").exists()
+
+
+def test_a_bad_setting_is_named(run, monkeypatch):
+    monkeypatch.setenv("SIAN_THREADS", "many")
+    check_error(run("styles"), 78, "SIAN_THREADS=many")
+    check_error(run("serve"), 78, "SIAN_THREADS=many")
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+def test_training_commands_answer_for_themselves(run, command):
+    code, out, _ = run(command, "--help")
+    assert code == 0
+    assert f"sian {command}" in out
+    assert "--checkpoint" in out
+
+
+def test_a_missing_training_package_is_named(run, monkeypatch):
+    # None in sys.modules makes an import fail as if the package were not installed.
+    monkeypatch.setitem(sys.modules, "training.train", None)
+    check_error(run("train", "--help"), 70, "pip install 'sian[training]'")
+
+
+def test_help_names_every_command_and_option(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("serve", "synthesize", "styles", "evaluate", "train"):
+        assert command in out
+        assert run(command, "--help")[0] == 0
+
+
+def test_help_loads_neither_torch_nor_the_web_framework():
+    program = (
+        "import sys; sys.argv = ['sian', '--help']\n"
+        "from app import cli\n"
+        "try: cli.main()\n"
+        "finally: print([m for m in ('torch', 'fastapi', 'skimage') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_version(run):
+    from model.version import code_version
+
+    assert run("--version")[:2] == (0, f"sian {code_version()}\n")

@@ -1,0 +1,120 @@
+import asyncio
+import logging
+
+import pytest
+
+from app.middleware import BodyLimit
+from model.errors import UploadTooLarge
+from tests.fakes import mask_png
+
+
+def test_every_response_has_a_request_id(client):
+    first, second = client.get("/healthz"), client.get("/healthz")
+    assert first.headers["X-Request-ID"] != second.headers["X-Request-ID"]
+
+
+def test_a_clients_own_id_is_kept_if_it_is_plain(client):
+    assert (
+        client.get("/", headers={"X-Request-ID": "run-7.a_B"}).headers["X-Request-ID"]
+        == "run-7.a_B"
+    )
+    for bad in ("a b", "x" * 65, "", "a;b", "ä".encode()):
+        response = client.get("/healthz", headers={"X-Request-ID": bad})
+        assert response.headers["X-Request-ID"] not in (bad, "")
+
+
+def test_requests_are_logged(client, caplog):
+    caplog.set_level(logging.INFO)
+    client.get("/styles")
+    client.get("/healthz")
+    lines = [record.getMessage() for record in caplog.records if record.name == "app.middleware"]
+    assert len(lines) == 1
+    assert lines[0].startswith("GET /styles 200 ")
+
+
+def test_an_unexpected_error_is_a_problem_without_its_traceback(client, monkeypatch, caplog):
+    def explode(job_id):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(client.app.state.service.jobs, "get", explode)
+    response = client.get("/jobs/any", headers={"X-Request-ID": "the-id"})
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["code"] == "internal_error"
+    assert problem["request_id"] == response.headers["X-Request-ID"] == "the-id"
+    assert "secret" not in response.text
+    assert "Traceback" not in response.text
+    assert "secret detail" in caplog.text
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nothing", 404, "not_found"),
+        ("GET", "/jobs", 404, "not_found"),
+        ("GET", "/synthesize", 405, "method_not_allowed"),
+        ("DELETE", "/styles", 405, "method_not_allowed"),
+    ],
+)
+def test_wrong_addresses_are_problems(client, method, path, status, code):
+    response = client.request(method, path)
+    assert response.status_code == status
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["code"] == code
+    assert path in response.json()["detail"]
+    if status == 405:
+        assert response.headers["Allow"]
+
+
+def chunks(total: int):
+    yield b'--xx\r\nContent-Disposition: form-data; name="mask"; filename="m"\r\n\r\n'
+    for _ in range(total // 10_000):
+        yield b"x" * 10_000
+    yield b"\r\n--xx--\r\n"
+
+
+@pytest.mark.parametrize("length_is_declared", [True, False])
+def test_a_body_that_is_too_large(start, length_is_declared):
+    client = start(max_upload_mb=0.1)
+    if length_is_declared:
+        response = client.post("/synthesize", files={"mask": b"x" * 200_000})
+    else:
+        headers = {"Content-Type": "multipart/form-data; boundary=xx"}
+        response = client.post("/synthesize", content=chunks(200_000), headers=headers)
+    assert response.status_code == 413
+    assert response.json()["code"] == "upload_too_large"
+    assert "0.1 MiB" in response.json()["detail"]
+
+
+def test_nothing_is_read_beyond_the_limit():
+    taken = 0
+
+    async def endless():
+        nonlocal taken
+        taken += 10_000
+        return {"type": "http.request", "body": b"x" * 10_000, "more_body": True}
+
+    async def reads_everything(scope, receive, send):
+        while (await receive())["more_body"]:
+            pass
+
+    scope = {"type": "http", "method": "POST", "path": "/synthesize", "headers": []}
+    limited = BodyLimit(reads_everything, max_bytes=100_000)
+    with pytest.raises(UploadTooLarge):
+        asyncio.run(limited(scope, endless, None))
+    assert taken == 110_000
+
+
+def test_a_body_within_the_limit(start):
+    client = start(max_upload_mb=0.1)
+    response = client.post("/synthesize", files={"mask": mask_png()}, data={"organ": "kidney"})
+    assert response.status_code == 200
+
+
+def test_a_length_that_is_no_number_is_left_to_the_count(start):
+    client = start(max_upload_mb=0.1)
+    headers = {"Content-Length": "many", "Content-Type": "multipart/form-data; boundary=xx"}
+    response = client.post("/synthesize", content=b"x" * 200_000, headers=headers)
+    assert response.status_code == 413

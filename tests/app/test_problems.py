@@ -1,0 +1,65 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from app import problems
+from app.problems import HTTP_CODES, OUTCOMES, documented, status_of
+from model import errors
+from model.errors import InvalidInput, SianError
+
+ROOT = Path(__file__).parents[2]
+
+
+def tree(kind: type[SianError] = SianError) -> list[type[SianError]]:
+    return [kind, *(below for child in kind.__subclasses__() for below in tree(child))]
+
+
+def test_every_error_has_an_outcome():
+    assert set(OUTCOMES) == set(tree())
+
+
+def test_codes_are_unique():
+    codes = [kind.code for kind in tree()]
+    assert len(set(codes)) == len(codes)
+
+
+def test_statuses_say_whose_fault_it_is():
+    for kind, outcome in OUTCOMES.items():
+        assert 400 <= outcome.status < 600
+        assert outcome.exit_code != 0
+        if issubclass(kind, InvalidInput):
+            assert outcome.status in (413, 422), kind
+
+
+def test_statuses_of_codes():
+    assert status_of("mask_binary") == 422
+    assert status_of("queue_full") == 429
+    assert status_of("of another version") == 500
+
+
+def test_documents_every_code_of_a_status():
+    responses = documented(errors.MaskBinary, errors.MaskTooLarge, errors.MaskFloat, 404)
+    assert set(responses) == {422, 413, 404}
+    schema = responses[422]["content"]["application/problem+json"]["schema"]
+    assert schema["properties"]["code"]["enum"] == ["mask_binary", "mask_float"]
+
+
+def test_the_page_lists_every_code():
+    page = (ROOT / "docs" / "http-api.md").read_text("utf-8")
+    listed = set(re.findall(r"^\| `([a-z_]+)` \| \d{3} \|", page, re.MULTILINE))
+    by_http = {
+        kind.code
+        for kind in tree()
+        if not issubclass(kind, errors.TrainingError | errors.CheckpointError)
+        and not kind.__subclasses__()
+    }
+    not_over_http = {"settings_invalid", "mask_unwritable", "deadline_exceeded"}
+    assert listed == (by_http - not_over_http) | set(HTTP_CODES.values())
+
+
+@pytest.mark.parametrize("status", sorted(HTTP_CODES))
+def test_http_codes_do_not_contradict_the_tree(status):
+    code = HTTP_CODES[status]
+    if code in {kind.code for kind in tree()}:
+        assert problems.status_of(code) == status

@@ -1,0 +1,370 @@
+import hashlib
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.errors import MaskBinary
+from tests.fakes import label_mask, mask_png, png, style_png
+
+JSON = {"Accept": "application/json"}
+ASYNC = {"Prefer": "respond-async"}
+
+
+@pytest.fixture
+def post(client, mask_file):
+    """Posts a mask with form fields; further files and headers by name."""
+
+    def post(headers=None, files=mask_file, **fields):
+        return client.post("/synthesize", files=files, data=fields, headers=headers)
+
+    return post
+
+
+def check_problem(response, status, code):
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (status, code), problem
+    assert problem["status"] == status
+    assert problem["type"] == f"urn:sian:error:{code}"
+    assert problem["title"]
+    assert problem["instance"] == "/synthesize"
+    assert problem["request_id"] == response.headers["X-Request-ID"]
+    assert len(problem["detail"]) > 20
+    return problem
+
+
+# What comes back
+
+
+def test_answers_with_the_tile(client, post):
+    response = post(organ="kidney", seed=7)
+    assert response.status_code == 200
+    assert response.headers["Content-Type"] == "image/png"
+    assert response.headers["X-Seed"] == "7"
+    assert response.headers["ETag"] == f'"{hashlib.sha256(response.content).hexdigest()}"'
+    tile = Image.open(io.BytesIO(response.content))
+    assert tile.size == (64, 64)
+    assert (np.asarray(tile)[label_mask() > 0] == 40).all()
+    job = client.get(response.headers["Content-Location"]).json()
+    assert job["status"] == "succeeded"
+    assert client.get(job["outputs"][0]["href"]).content == response.content
+
+
+def test_answers_with_the_job_as_json(client, post):
+    response = post(JSON, organ="kidney", seed=7)
+    assert response.status_code == 200
+    job = response.json()
+    assert job["status"] == "succeeded"
+    assert job["error"] is None
+    assert job["progress"] == {"done": 1, "total": 1}
+    assert job["seed"] == 7
+    assert job["links"]["self"] == response.headers["Content-Location"] == f"/jobs/{job['id']}"
+    assert job["created_at"] <= job["started_at"] <= job["finished_at"] < job["expires_at"]
+    (output,) = job["outputs"]
+    assert output["seed"] == 7
+    tile = client.get(output["href"])
+    assert hashlib.sha256(tile.content).hexdigest() == output["sha256"]
+
+
+def test_several_tiles_come_as_json(client, post):
+    response = post(organ="kidney", seed=7, n=3)
+    assert response.headers["Content-Type"] == "application/json"
+    job = response.json()
+    assert job["progress"] == {"done": 3, "total": 3}
+    assert job["outputs"][0]["seed"] == 7
+    tiles = [client.get(output["href"]).content for output in job["outputs"]]
+    assert len(set(tiles)) == 3
+    # Tile i can be had again on its own, by its seed.
+    alone = post(organ="kidney", seed=job["outputs"][2]["seed"])
+    assert np.array_equal(*(Image.open(io.BytesIO(data)) for data in (alone.content, tiles[2])))
+
+
+def test_a_seed_is_drawn_and_reported(post):
+    first, second = post(organ="kidney"), post(organ="kidney")
+    assert first.headers["X-Seed"] != second.headers["X-Seed"]
+    again = post(organ="kidney", seed=first.headers["X-Seed"])
+    assert again.content == first.content
+
+
+def test_a_reference_image_as_style(post, mask_file):
+    style = style_png()
+    response = post(files={**mask_file, "style": style}, seed=1)
+    text = Image.open(io.BytesIO(response.content)).text
+    assert json.loads(text["style"]) == {"image_sha256": hashlib.sha256(style).hexdigest()}
+    assert text["mask_sha256"] == hashlib.sha256(mask_file["mask"]).hexdigest()
+
+
+def test_a_mix_as_style(post):
+    weights = {"kidney": 0.7, "liver": 0.3}
+    response = post(styles=json.dumps(weights))
+    text = Image.open(io.BytesIO(response.content)).text
+    assert json.loads(text["style"]) == {"weights": weights}
+
+
+def test_labels_components_on_request(post):
+    binary = {"mask": png(np.where(label_mask() > 0, 255, 0).astype(np.uint8))}
+    response = post(files=binary, organ="kidney", label_components="true")
+    assert response.status_code == 200
+    assert Image.open(io.BytesIO(response.content)).text["label_components"] == "true"
+
+
+def test_the_tile_has_the_masks_size_at_any_scale(post):
+    response = post(organ="kidney", mpp=0.5)
+    assert Image.open(io.BytesIO(response.content)).size == (64, 64)
+
+
+# Waiting
+
+
+def test_does_not_wait_on_request(client, post, busy):
+    response = post(ASYNC, organ="kidney", seed=7)
+    assert response.status_code == 202
+    assert response.headers["Preference-Applied"] == "respond-async"
+    assert response.headers["X-Seed"] == "7"
+    job = response.json()
+    assert job["status"] in ("queued", "running")
+    assert job["finished_at"] is job["expires_at"] is None
+    assert job["outputs"] == []
+    assert response.headers["Location"] == job["links"]["self"]
+
+
+def test_waits_no_longer_than_asked(post, busy):
+    response = post({"Prefer": "wait=0"}, organ="kidney")
+    assert response.status_code == 202
+    assert response.headers["Preference-Applied"] == "wait=0"
+
+
+def test_waits_no_longer_than_the_server_is_set_to(start, busy, mask_file):
+    client = start(response_wait_s=0.01)
+    response = client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
+    assert response.status_code == 202
+    assert "Preference-Applied" not in response.headers
+
+
+def test_a_preference_that_makes_no_sense_is_ignored(post):
+    response = post({"Prefer": "wait=soon, hurry"}, organ="kidney")
+    assert response.status_code == 200
+    assert "Preference-Applied" not in response.headers
+
+
+# Media types
+
+
+@pytest.mark.parametrize(
+    ("accept", "n"), [("text/html", 1), ("image/png", 2), ("image/*", 2), ("image/png;q=0", 2)]
+)
+def test_refuses_what_it_cannot_give_before_any_work(post, synthesizer, accept, n):
+    response = post({"Accept": accept}, organ="kidney", n=n)
+    problem = check_problem(response, 406, "not_acceptable")
+    assert "application/json" in problem["detail"]
+
+
+# Failure
+
+
+def test_a_job_that_fails_while_it_is_waited_for(client, post, synthesizer):
+    post(organ="kidney")
+
+    def refuse(made):
+        raise MaskBinary("All nuclei share one value: give each its own.")
+
+    synthesizer.before = refuse
+    for headers in ({}, JSON):
+        problem = check_problem(post(headers, organ="kidney"), 422, "mask_binary")
+        job = client.get(problem["job"]).json()
+        assert job["status"] == "failed"
+        assert job["error"] == {
+            "code": "mask_binary",
+            "detail": "All nuclei share one value: give each its own.",
+        }
+
+
+def test_an_unexpected_failure_of_the_engine(post, synthesizer):
+    post(organ="kidney")
+
+    def explode(made):
+        raise RuntimeError("secret detail")
+
+    synthesizer.before = explode
+    response = post(organ="kidney")
+    check_problem(response, 500, "synthesis_failed")
+    assert "secret" not in response.text
+
+
+def test_a_full_queue(start, busy, mask_file):
+    client = start(queue_limit=2)
+
+    def post():
+        return client.post("/synthesize", files=mask_file, data={"organ": "kidney"}, headers=ASYNC)
+
+    accepted = [post(), post()]
+    assert [response.status_code for response in accepted] == [202, 202]
+    refused = post()
+    check_problem(refused, 429, "queue_full")
+    assert int(refused.headers["Retry-After"]) >= 1
+    artifacts = client.app.state.service.settings.data_dir / "artifacts"
+    kept = {path.name for path in artifacts.iterdir()}
+    assert kept == {response.json()["id"] for response in accepted}
+
+
+# Bad input: every case its own code
+
+
+def rgb(side=64):
+    return png(np.zeros((side, side, 3), np.uint8))
+
+
+def npy(array):
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mask", "status", "code"),
+    [
+        (b"", 422, "mask_empty_file"),
+        (b"not an image", 422, "mask_unreadable"),
+        (mask_png()[:100], 422, "mask_unreadable"),
+        (png(np.where(label_mask() > 0, 255, 0).astype(np.uint8)), 422, "mask_binary"),
+        (rgb(), 422, "mask_colour"),
+        (npy(label_mask().astype(np.float32)), 422, "mask_float"),
+        (npy(-label_mask()), 422, "mask_negative"),
+        (npy(label_mask().astype(np.int64) * 2**30), 422, "mask_id_too_large"),
+        (npy(label_mask()[None]), 422, "mask_shape"),
+        (mask_png(1040), 413, "mask_too_large"),
+        (npy(np.zeros((8, 64), np.int32)), 422, "mask_too_small"),
+    ],
+)
+def test_bad_masks(post, mask, status, code):
+    check_problem(post(files={"mask": mask}, organ="kidney"), status, code)
+
+
+@pytest.mark.parametrize(
+    ("style", "status", "code"),
+    [
+        (style_png(4), 422, "style_too_small"),
+        (b"", 422, "style_unreadable"),
+        (style_png()[:400], 422, "style_unreadable"),
+        (png(np.zeros((80, 80), np.uint8)), 422, "style_unreadable"),
+    ],
+)
+def test_bad_style_images(post, mask_file, style, status, code):
+    check_problem(post(files={**mask_file, "style": style}), status, code)
+
+
+def test_a_style_image_beyond_the_servers_limit(start, mask_file):
+    client = start(max_style_mpx=0.005)
+    response = client.post("/synthesize", files={**mask_file, "style": style_png(80)})
+    check_problem(response, 413, "style_too_large")
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({}, "style_missing"),
+        ({"organ": ""}, "style_missing"),
+        ({"organ": "kidney", "styles": '{"liver": 1}'}, "style_conflict"),
+        ({"organ": "spleen"}, "style_unknown"),
+        ({"organ": "../kidney"}, "style_unknown"),
+        ({"styles": '{"spleen": 1}'}, "style_unknown"),
+        ({"styles": "kidney"}, "style_weights_invalid"),
+        ({"styles": "{}"}, "style_weights_invalid"),
+        ({"styles": '{"kidney": -1}'}, "style_weights_invalid"),
+        ({"styles": '{"kidney": 0}'}, "style_weights_invalid"),
+    ],
+)
+def test_bad_styles(post, fields, code):
+    check_problem(post(**fields), 422, code)
+
+
+def test_two_styles_at_once(post, mask_file):
+    check_problem(post(files={**mask_file, "style": style_png()}, organ="k"), 422, "style_conflict")
+    twice = [("mask", mask_png()), ("style", style_png()), ("style", style_png())]
+    check_problem(post(files=twice), 422, "style_conflict")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", "abc"),
+        ("seed", "-1"),
+        ("seed", "1.5"),
+        ("seed", str(2**63)),
+        ("seed", "9" * 5000),
+        ("n", "0"),
+        ("n", "17"),
+        ("n", "many"),
+        ("mpp", "0"),
+        ("mpp", "nan"),
+        ("mpp", "40x"),
+        ("label_components", "perhaps"),
+    ],
+)
+def test_bad_parameters_are_named(post, name, value):
+    problem = check_problem(post(organ="kidney", **{name: value}), 422, "parameter_invalid")
+    assert problem["detail"].startswith(f"{name}: ")
+    assert len(problem["detail"]) < 300
+
+
+def test_a_field_that_does_not_exist(post):
+    problem = check_problem(post(organ="kidney", sed="7"), 422, "parameter_invalid")
+    assert "'sed'" in problem["detail"]
+    assert "seed" in problem["detail"]
+
+
+def test_a_field_sent_twice(post, client, mask_file):
+    problem = check_problem(post(organ=["kidney", "liver"]), 422, "parameter_invalid")
+    assert "'organ'" in problem["detail"]
+
+
+def test_no_mask(post):
+    check_problem(post(files={"style": style_png()}), 422, "mask_missing")
+
+
+def test_a_mask_sent_as_text(post):
+    problem = check_problem(
+        post(files={"style": style_png()}, mask="mask.png"), 422, "mask_missing"
+    )
+    assert "as text" in problem["detail"]
+
+
+def test_a_style_sent_as_text(post):
+    problem = check_problem(post(style="kidney"), 422, "parameter_invalid")
+    assert "organ" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"json": {"organ": "kidney"}},
+        {"data": {"organ": "kidney"}},
+        {"content": mask_png(), "headers": {"Content-Type": "image/png"}},
+        {},
+    ],
+)
+def test_a_body_that_is_no_form(client, body):
+    problem = check_problem(client.post("/synthesize", **body), 415, "media_type_unsupported")
+    assert "multipart/form-data" in problem["detail"]
+
+
+@pytest.mark.parametrize("boundary", ["", "; boundary=xx"])
+def test_a_damaged_form(client, boundary):
+    response = client.post(
+        "/synthesize",
+        content=b"garbage",
+        headers={"Content-Type": f"multipart/form-data{boundary}"},
+    )
+    check_problem(response, 400, "request_malformed")
+
+
+def test_bad_input_leaves_nothing_behind(client, post):
+    post(files={"mask": rgb()}, organ="kidney")
+    post(organ="spleen")
+    data_dir = client.app.state.service.settings.data_dir
+    left = [path.name for path in (data_dir / "artifacts").iterdir()]
+    assert [name for name in left if not name.startswith("thumbnails-")] == []
+    assert client.app.state.service.jobs.recover() == []

@@ -1,0 +1,116 @@
+"""Bad input costs an answer and little memory, and the server keeps serving."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import tifffile
+
+SIDE = 30_000
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(kind + data)
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
+
+
+def png_bomb() -> bytes:
+    """A valid one-bit PNG of 30,000 x 30,000 black pixels, in about 100 kB."""
+    compressor = zlib.compressobj(9)
+    row = bytes(1 + (SIDE + 7) // 8)
+    data = b"".join(compressor.compress(row * 1000) for _ in range(SIDE // 1000))
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", data + compressor.flush())
+        + chunk(b"IEND", b"")
+    )
+
+
+def tiff_bomb() -> bytes:
+    buffer = io.BytesIO()
+    zeros = np.zeros(1, np.uint8)
+    tifffile.imwrite(
+        buffer, np.broadcast_to(zeros, (SIDE, SIDE)), compression="zlib", rowsperstrip=1000
+    )
+    return buffer.getvalue()
+
+
+def npy_bomb() -> bytes:
+    """A header that announces 7 GB, and nothing behind it."""
+    buffer = io.BytesIO()
+    header = {"descr": "<i8", "fortran_order": False, "shape": (SIDE, SIDE)}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("bomb", [png_bomb, tiff_bomb, npy_bomb])
+def test_a_bomb_as_mask(server, mask, bomb):
+    server.synthesize(mask, organ="kidney")
+    before_mb = server.memory_mb()
+    response = server.synthesize(bomb(), organ="kidney")
+    assert response.status_code == 413
+    assert response.json()["code"] == "mask_too_large"
+    assert server.memory_mb() - before_mb < 64
+    assert server.synthesize(mask, organ="kidney").status_code == 200
+
+
+@pytest.mark.parametrize("bomb", [png_bomb, tiff_bomb])
+def test_a_bomb_as_style(server, mask, bomb):
+    server.synthesize(mask, organ="kidney")
+    before_mb = server.memory_mb()
+    response = server.synthesize(mask, style=bomb())
+    assert response.status_code == 413
+    assert response.json()["code"] == "style_too_large"
+    assert server.memory_mb() - before_mb < 64
+    assert server.synthesize(mask, organ="kidney").status_code == 200
+
+
+def test_a_body_beyond_the_limit(server, mask):
+    before_mb = server.memory_mb()
+    response = server.synthesize(bytes(100_000_000), organ="kidney")
+    assert response.status_code == 413
+    assert response.json()["code"] == "upload_too_large"
+    assert server.memory_mb() - before_mb < 64
+    assert server.synthesize(mask, organ="kidney").status_code == 200
+
+
+def test_a_body_beyond_the_limit_that_does_not_say_so(server, mask):
+    def body():
+        yield b'--xx\r\nContent-Disposition: form-data; name="mask"; filename="m"\r\n\r\n'
+        for _ in range(100):
+            yield bytes(1_000_000)
+
+    before_mb = server.memory_mb()
+    headers = {"Content-Type": "multipart/form-data; boundary=xx"}
+    response = server.client.post("/synthesize", content=body(), headers=headers)
+    assert response.status_code == 413
+    assert response.json()["code"] == "upload_too_large"
+    assert server.memory_mb() - before_mb < 64
+    assert server.synthesize(mask, organ="kidney").status_code == 200
+
+
+def test_one_bad_request_after_another(server, mask, nuclei):
+    binary = io.BytesIO()
+    np.save(binary, (nuclei > 0).astype(np.uint8))
+    bad = [
+        (b"", "mask_empty_file"),
+        (mask[: len(mask) // 2], "mask_unreadable"),
+        (binary.getvalue(), "mask_binary"),
+        (b"GIF89a", "mask_unreadable"),
+    ]
+    for _ in range(5):
+        for data, code in bad:
+            response = server.synthesize(data, organ="kidney")
+            assert response.status_code == 422
+            assert response.json()["code"] == code
+            assert response.headers["Content-Type"] == "application/problem+json"
+    assert server.synthesize(mask, organ="kidney").status_code == 200
+
+
+def test_memory_of_a_tile(server, mask):
+    server.synthesize(mask, organ="kidney")
+    assert server.memory_mb() < 1024
