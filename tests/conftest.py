@@ -21,6 +21,13 @@ settings.register_profile("sian", deadline=None, derandomize=_IN_CI)
 settings.load_profile("sian")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that use the data, so that `-m data` and `-m "not data"` select."""
+    for item in items:
+        if "test_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.data)
+
+
 def _clean_environment(patch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("SIAN_")]:
         patch.delenv(name)

@@ -96,10 +96,12 @@ def jpeg_in_tiff(width: int, height: int, jpeg: bytes) -> bytes:
     return _tiled(width, height, 64, 3, _JPEG, jpeg)
 
 
-def black_jpeg(side: int) -> bytes:
-    stream = io.BytesIO()
-    Image.new("RGB", (side, side)).save(stream, "JPEG", quality=10)
-    return stream.getvalue()
+def jpeg_that_claims(side: int) -> bytes:
+    """A small JPEG whose header declares side x side pixels."""
+    jpeg = bytearray(pillow(colourful(), "JPEG"))
+    frame = jpeg.index(b"\xff\xc0") + 5  # after marker, length and precision
+    jpeg[frame : frame + 4] = struct.pack(">HH", side, side)
+    return bytes(jpeg)
 
 
 def _tiled(

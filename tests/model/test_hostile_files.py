@@ -16,9 +16,9 @@ from model.formats import read_mask, write_mask
 from model.images import read_image
 from tests.model.encoders import (
     RGB,
-    black_jpeg,
     colourful,
     jpeg_in_tiff,
+    jpeg_that_claims,
     npy_header,
     palette_png,
     pillow,
@@ -121,9 +121,10 @@ print(outcome, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 
         ("read_mask", npy_header((30_000, 30_000), "<i8"), "mask_too_large"),
         ("read_mask", npy_header((1000, 1000), "V100000"), "mask_unreadable"),
         ("read_image", png_bomb(30_000, 30_000, 8, RGB), "style_too_large"),
+        ("read_image", jpeg_that_claims(20_000), "style_too_large"),
         ("read_image", tiff_bomb(64, 64, 30_000, 3), "style_unreadable"),
         ("read_image", tiff_bomb(64, 64, 64, 3), "style_unreadable"),
-        ("read_image", jpeg_in_tiff(64, 64, black_jpeg(13_000)), "style_unreadable"),
+        ("read_image", jpeg_in_tiff(64, 64, jpeg_that_claims(20_000)), "style_unreadable"),
     ],
     ids=[
         "mask png",
@@ -133,6 +134,7 @@ print(outcome, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 
         "mask npy",
         "mask npy record",
         "style png",
+        "style jpeg",
         "style tiff tile",
         "style tiff stream",
         "style jpeg in tiff",

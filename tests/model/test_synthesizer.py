@@ -1,6 +1,5 @@
 """The public door, on a small random network."""
 
-
 import numpy as np
 import pytest
 import torch
