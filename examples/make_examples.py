@@ -1,4 +1,4 @@
-"""Makes the example masks and style images, and the picture on the README's first screen.
+"""Makes the example masks and style images, and the pictures in the documentation.
 
     python examples/make_examples.py
 
@@ -6,6 +6,7 @@ Everything here is the project's own: the masks are drawn by the functions below
 images are synthetic tiles of the served checkpoint. The same checkpoint gives the same files.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from model.synthesizer import Synthesizer
 
 HERE = Path(__file__).parent
 CHECKPOINT = HERE.parent / "checkpoints" / "sian-release.safetensors"
-PICTURE = HERE.parent / "docs" / "images" / "overview.png"
+PICTURES = HERE.parent / "docs" / "images"
 
 SIDE = 256
 # Of a mask: number of nuclei, mean radius in px, elongation, how strongly they cluster.
@@ -84,25 +85,51 @@ def coloured(mask: NDArray[np.uint16]) -> NDArray[np.uint8]:
     return palette[mask]
 
 
-def main() -> None:
-    synthesizer = Synthesizer.load(CHECKPOINT)
-    for number, kind in enumerate(KINDS):
-        (HERE / f"mask-{kind}.png").write_bytes(write_mask(draw_mask(kind, number), "png"))
-    gap, title = 6, 22
-    step = SIDE + gap
-    sheet = Image.new("RGB", (3 * step - gap, title + len(ROWS) * step - gap), "white")
-    for column, name in enumerate(("instance mask", "style image", "synthetic tile")):
-        ImageDraw.Draw(sheet).text((column * step + 4, 5), name, fill="black")
+def sheet(titles: Sequence[str], rows: Sequence[Sequence[NDArray[np.uint8]]]) -> Image.Image:
+    """Pictures of one size side by side, a row a line, below their titles."""
+    step = SIDE + 6
+    canvas = Image.new("RGB", (len(titles) * step - 6, 22 + len(rows) * step - 6), "white")
+    for column, name in enumerate(titles):
+        ImageDraw.Draw(canvas).text((column * step + 4, 5), name, fill="black")
+    for line, pictures in enumerate(rows):
+        for column, picture in enumerate(pictures):
+            canvas.paste(Image.fromarray(picture), (column * step, 22 + line * step))
+    return canvas
+
+
+def overview(synthesizer: Synthesizer) -> Image.Image:
+    """Mask, style image, tile; the style images are written to this folder."""
+    rows = []
     for row, (organ, kind) in enumerate(ROWS):
         preset = synthesizer.styles.pick(organ, seed=row)
         reference = synthesizer.synthesize(draw_mask("scattered", 100 + row), preset, seed=row)
         (HERE / f"style-{organ}.png").write_bytes(encode_png(reference, {"synthetic": "true"}))
         mask = draw_mask(kind, 200 + row)
         tile = synthesizer.synthesize(mask, synthesizer.encode_style(reference), seed=7)
-        for column, picture in enumerate((coloured(mask), reference, tile)):
-            sheet.paste(Image.fromarray(picture), (column * step, title + row * step))
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(PICTURE, optimize=True)
+        rows.append([coloured(mask), reference, tile])
+    return sheet(("instance mask", "style image", "synthetic tile"), rows)
+
+
+def organs(synthesizer: Synthesizer) -> Image.Image:
+    """Every example mask in every preset."""
+    rows = []
+    for number, kind in enumerate(KINDS):
+        mask = draw_mask(kind, number)
+        tiles = [
+            synthesizer.synthesize(mask, synthesizer.styles.pick(organ, seed=number), seed=number)
+            for organ in synthesizer.styles.organs
+        ]
+        rows.append([coloured(mask), *tiles])
+    return sheet(("instance mask", *synthesizer.styles.organs), rows)
+
+
+def main() -> None:
+    synthesizer = Synthesizer.load(CHECKPOINT)
+    for number, kind in enumerate(KINDS):
+        (HERE / f"mask-{kind}.png").write_bytes(write_mask(draw_mask(kind, number), "png"))
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    overview(synthesizer).save(PICTURES / "overview.png", optimize=True)
+    organs(synthesizer).save(PICTURES / "organs.jpg", quality=88)
 
 
 if __name__ == "__main__":

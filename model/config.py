@@ -97,12 +97,13 @@ class NetworkConfig:
                 f"The card's network section has the unknown fields {', '.join(unknown)}; "
                 "it was written by another version of this software."
             )
-        try:
-            return cls(**values)
-        except TypeError as error:
+        missing = sorted(known - set(values))
+        if missing:  # a default could differ from what the weights were trained with
             raise CheckpointMismatch(
-                f"The card's network section is incomplete: {error}."
-            ) from None
+                f"The card's network section lacks {', '.join(missing)}; "
+                "it was written by another version of this software."
+            )
+        return cls(**values)
 
 
 PRESETS: dict[str, NetworkConfig] = {

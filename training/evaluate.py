@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from model.errors import SianError
+from model.errors import ParameterInvalid, SianError
 from model.synthesizer import Synthesizer
 from training.data.monuseg import read_dataset
 from training.evaluation.cache import FeatureCache, default_folder
@@ -87,6 +87,8 @@ def evaluate(
         seed=seed,
         device=device,
     )
+    if out is not None and out.resolve() == checkpoint.with_suffix(".json").resolve():
+        raise ParameterInvalid(f"--out {out} is the card of the checkpoint; choose another file.")
     if threads is not None:
         torch.set_num_threads(threads)
     console = Console()

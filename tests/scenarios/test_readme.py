@@ -1,6 +1,7 @@
 """The README's first screen does what it says."""
 
 import io
+import itertools
 import re
 import shlex
 import subprocess
@@ -27,7 +28,8 @@ def test_curl_commands_give_tiles(serve: Callable[..., Server]) -> None:
     commands = lines_starting_with("curl")
     assert len(commands) == 2
     for words in commands:
-        fields = dict(word.split("=", 1) for flag, word in zip(words, words[1:]) if flag == "-F")
+        pairs = itertools.pairwise(words)
+        fields = dict(word.split("=", 1) for flag, word in pairs if flag == "-F")
         data = {key: value for key, value in fields.items() if not value.startswith("@")}
         files = {
             key: (ROOT / value[1:]).read_bytes()
