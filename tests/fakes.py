@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.checkpoint import read_card, save_checkpoint
-from model.config import NetworkConfig
 from model.styles import StyleBank
+from tests.networks import TINY
 
 ORGANS = ("colon", "kidney", "liver")
 
@@ -22,18 +22,10 @@ def small_checkpoint(folder: Path) -> Path:
     from model.encoder import build_encoder
     from model.generator import Generator
 
-    config = NetworkConfig(
-        widths=(8,) * 7,
-        upsample_after=(3, 4, 5, 6),
-        start="layout",
-        branch_filters=4,
-        encoder="colour",
-        style_features=4,
-    )
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     styles = {
-        organ: rng.normal(size=(count, config.style_dim)).astype(np.float32)
+        organ: rng.normal(size=(count, TINY.style_dim)).astype(np.float32)
         for count, organ in enumerate(ORGANS, start=2)
     }
     card = {
@@ -48,7 +40,7 @@ def small_checkpoint(folder: Path) -> Path:
         "code_version": "0",
     }
     path = folder / "small.safetensors"
-    save_checkpoint(path, Generator(config), build_encoder(config), styles, card)
+    save_checkpoint(path, Generator(TINY), build_encoder(TINY), styles, card)
     return path
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from model.checkpoint import load_networks, read_card, save_checkpoint, verify
-from model.config import NetworkConfig
 from model.encoder import build_encoder
 from model.errors import (
     CheckpointHash,
@@ -20,15 +19,7 @@ from model.errors import (
 )
 from model.generator import Generator
 from model.styles import StyleBank
-
-CONFIG = NetworkConfig(
-    widths=(8,) * 7,
-    upsample_after=(3, 4, 5, 6),
-    start="layout",
-    branch_filters=4,
-    encoder="colour",
-    style_features=6,
-)
+from tests.networks import TINY
 
 
 @pytest.fixture
@@ -38,8 +29,8 @@ def checkpoint(tmp_path: Path) -> Path:
     styles = {"liver": np.arange(30, dtype=np.float32).reshape(2, 15)}
     save_checkpoint(
         path,
-        Generator(CONFIG),
-        build_encoder(CONFIG),
+        Generator(TINY),
+        build_encoder(TINY),
         styles,
         {
             "name": "small", "licence": "CC-BY-NC-SA-4.0", "mpp": 0.25, "training": {"steps": 1},
@@ -56,7 +47,7 @@ def change_card(checkpoint: Path, **fields: Any) -> None:
 
 def test_weights_survive_to_half_precision(checkpoint: Path) -> None:
     torch.manual_seed(0)
-    original = Generator(CONFIG)
+    original = Generator(TINY)
     generator, encoder, card = load_networks(checkpoint, "cpu")
     for (name, saved), (_, first) in zip(
         generator.named_parameters(), original.named_parameters(), strict=True
@@ -65,7 +56,7 @@ def test_weights_survive_to_half_precision(checkpoint: Path) -> None:
         assert saved.dtype == torch.float32
     assert not generator.training
     assert not encoder.training
-    assert card.config == CONFIG
+    assert card.config == TINY
     assert card.style_dim == 15
     np.testing.assert_array_equal(StyleBank.load(checkpoint).exemplars("liver")[1, :2], [15, 16])
 
@@ -116,7 +107,7 @@ def test_wrong_hash(checkpoint: Path) -> None:
 
 
 def test_weights_that_do_not_fit_the_card(checkpoint: Path) -> None:
-    network = CONFIG.to_dict() | {"branch_filters": 8}
+    network = TINY.to_dict() | {"branch_filters": 8}
     change_card(checkpoint, network=network)
     with pytest.raises(CheckpointMismatch, match="generator"):
         load_networks(checkpoint, "cpu")

@@ -7,16 +7,7 @@ from model.config import PRESETS, NetworkConfig
 from model.encoder import build_encoder
 from model.errors import CheckpointMismatch
 from model.generator import Generator
-
-TINY = NetworkConfig(
-    widths=(16, 16, 16, 12, 8, 8, 8),
-    upsample_after=(3, 4, 5, 6),
-    start="layout",
-    branch_filters=4,
-    encoder="colour",
-    style_features=6,
-    skip="changed",
-)
+from tests.networks import TINY
 
 
 def inputs(

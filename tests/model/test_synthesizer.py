@@ -6,7 +6,6 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import save_checkpoint
-from model.config import NetworkConfig
 from model.encoder import build_encoder
 from model.errors import (
     MaskFloat,
@@ -17,16 +16,7 @@ from model.errors import (
 )
 from model.generator import Generator
 from model.synthesizer import Synthesizer, style_windows
-
-CONFIG = NetworkConfig(
-    widths=(16, 16, 16, 12, 8, 8, 8),
-    upsample_after=(3, 4, 5, 6),
-    start="layout",
-    branch_filters=4,
-    encoder="colour",
-    style_features=6,
-    skip="changed",
-)
+from tests.networks import TINY
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +30,7 @@ def synthesizer(tmp_path_factory: pytest.TempPathFactory) -> Synthesizer:
         "name": "random", "licence": "none", "mpp": 0.25, "training": {}, "code_version": "0",
         "styles": {"kidney": [{}] * 3},
     }  # fmt: skip
-    save_checkpoint(path, Generator(CONFIG), build_encoder(CONFIG), {"kidney": vectors}, card)
+    save_checkpoint(path, Generator(TINY), build_encoder(TINY), {"kidney": vectors}, card)
     return Synthesizer.load(path)
 
 

@@ -9,20 +9,10 @@ import torch
 from skimage.draw import disk
 from torch import nn
 
-from model.config import NetworkConfig
+from tests.networks import TINY
 from tests.training.fakes import CheapFeatures
 from training.config import LossWeights, TrainConfig
 from training.data.crops import LoadedSlide
-
-TINY_NETWORK = NetworkConfig(
-    widths=(8, 8, 8, 8, 8, 8, 8),
-    upsample_after=(3, 4, 5, 6),
-    start="layout",
-    branch_filters=4,
-    encoder="colour",
-    style_features=6,
-    skip="changed",
-)
 
 
 @pytest.fixture
@@ -31,7 +21,7 @@ def tiny_config() -> Callable[..., TrainConfig]:
 
     def make(**options: Any) -> TrainConfig:
         values: dict[str, Any] = {
-            "network": TINY_NETWORK,
+            "network": TINY,
             "crop_px": 64,
             "style_px": 64,
             "batch_size": 2,
