@@ -25,20 +25,16 @@ from model.errors import (
     InvalidInput,
     MaskBinary,
     MaskEmptyFile,
-    MaskFloat,
-    MaskIdTooLarge,
-    MaskNegative,
-    MaskShape,
     MaskUnreadable,
     MaskUnwritable,
     ParameterInvalid,
 )
+from model.mask import MAX_ID, check_mask
 from model.mask_files import MIN_SIDE, decoder_for
 
 __all__ = ["MAX_ID", "MAX_SIDE", "MIN_SIDE", "MaskFormat", "read_mask", "write_mask"]
 
 MAX_SIDE = 1024
-MAX_ID = 2**31 - 1
 _PNG_MAX_ID = 2**16 - 1
 
 MaskFormat = Literal["png", "tiff", "npy"]
@@ -70,7 +66,7 @@ def read_mask(
     if not data:
         raise MaskEmptyFile("The mask file is empty (0 bytes). Send the file's content.")
     values = _decode(data, max_side)
-    _check_ids(values)
+    check_mask(values)
     mask = np.array(values, dtype=np.int32, order="C")
     if label_components:
         return _components(mask)
@@ -94,9 +90,7 @@ def write_mask(mask: NDArray[Any], format: MaskFormat) -> bytes:
         MaskUnwritable: an id above 65,535 for PNG.
         ParameterInvalid: another format.
     """
-    if mask.ndim != 2 or mask.size == 0:
-        raise MaskShape(f"The mask has shape {mask.shape}; it must be one plane (height, width).")
-    _check_ids(mask)
+    check_mask(mask)
     if format == "png":
         return _encode_png(mask)
     if format == "tiff":
@@ -119,26 +113,6 @@ def _decode(data: bytes, max_side: int) -> NDArray[Any]:
             "The mask file is damaged or truncated. Export or upload it again. "
             f"(The decoder said: {str(error) or type(error).__name__}.)"
         ) from error
-
-
-def _check_ids(values: NDArray[Any]) -> None:
-    if values.dtype.kind not in "biu":
-        raise MaskFloat(
-            f"The mask holds {values.dtype} values; ids are integers. "
-            "Convert it with mask.astype(numpy.int32) and save it again."
-        )
-    lowest, highest = int(values.min()), int(values.max())
-    if lowest < 0:
-        raise MaskNegative(
-            f"The mask holds the value {lowest}; ids are positive and 0 is the stroma. "
-            "Set pixels that belong to no nucleus to 0."
-        )
-    if highest > MAX_ID:
-        raise MaskIdTooLarge(
-            f"The mask holds the id {highest}; the largest is {MAX_ID}. "
-            "Number the nuclei 1, 2, ...; an id near 4294967295 is often a negative number "
-            "saved as unsigned."
-        )
 
 
 def _is_binary(mask: NDArray[np.int32]) -> bool:

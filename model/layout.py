@@ -13,14 +13,14 @@ A nucleus cut by the image border is taken to go on outside: the border is not a
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from model.errors import MaskFloat, MaskNegative, MaskShape
+from model.mask import Labels, check_mask
 
 Direction = Literal["sign", "bins"]
 """``sign``: 2 channels, the sign of the x and of the y offset from the centroid.
@@ -35,8 +35,6 @@ DIRECTION_CHANNELS: dict[Direction, int] = {"sign": 2, "bins": 16}
 # (next to the edge every angle is wide).
 _AXIS_MIN_CHORD = 1.3
 _AXIS_MIN_SEPARATION_PX = 5.0
-
-Labels = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,9 @@ def layout_maps(mask_labels: Labels, direction: Direction = "sign") -> Layout:
         direction: which direction map, see ``Direction``.
 
     Raises:
-        MaskShape, MaskFloat, MaskNegative: if ``mask_labels`` is no instance mask.
+        MaskShape, MaskFloat, MaskNegative, MaskIdTooLarge: it is no instance mask.
     """
-    _check(mask_labels)
+    check_mask(mask_labels)
     ids = _consecutive(mask_labels)
     nuclei = ids > 0
     if direction == "sign":
@@ -95,24 +93,6 @@ def centroids(ids: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.f
         np.bincount(flat, weights=rows, minlength=1) / area,
         np.bincount(flat, weights=cols, minlength=1) / area,
     )
-
-
-def _check(mask_labels: Labels) -> None:
-    if mask_labels.ndim != 2 or 0 in mask_labels.shape:
-        raise MaskShape(
-            f"The instance mask has shape {mask_labels.shape}; "
-            "it must be one plane of labels, (height, width)."
-        )
-    if not np.issubdtype(mask_labels.dtype, np.integer):
-        raise MaskFloat(
-            f"The instance mask holds {mask_labels.dtype}; it must hold integers, "
-            "one id per nucleus. Convert it with mask.astype('int32')."
-        )
-    if mask_labels.min() < 0:
-        raise MaskNegative(
-            f"The instance mask holds the id {mask_labels.min()}; "
-            "ids are positive and 0 is the stroma. Set unlabelled pixels to 0."
-        )
 
 
 def _consecutive(mask_labels: Labels) -> NDArray[np.int32]:

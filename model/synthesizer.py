@@ -11,7 +11,8 @@ from model.checkpoint import Card, load_networks
 from model.encoder import StyleEncoder
 from model.errors import MaskTooLarge, MaskTooSmall, ParameterInvalid, StyleTooSmall
 from model.generator import Generator
-from model.layout import Labels, layout_maps
+from model.layout import layout_maps
+from model.mask import Labels
 from model.noise import noise_window
 from model.pixels import channels_last, image_to_pm1, pm1_to_image
 from model.styles import StyleBank, StyleVector

@@ -4,13 +4,11 @@ The network paints nuclei at the micrometres per pixel (mpp) it was trained at. 
 at another scale is brought to the network's, and the tile back to the mask's.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-Labels = NDArray[np.integer[Any]]
+from model.mask import Labels
 
 TOLERANCE = 0.05
 """Relative difference in mpp up to which nothing is resampled: scanners sold as 40x differ by
