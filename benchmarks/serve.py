@@ -9,7 +9,6 @@ the server's process: after the 256 x 256 tiles, and of a second server after 10
 
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,6 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,7 +27,7 @@ import typer
 from PIL import Image
 
 from model.formats import write_mask
-from model.version import code_version
+from training.results import write_results
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "results" / "serve.json"
@@ -132,18 +130,6 @@ def measure(port: int, side: int, tiles: int, warm_up: int) -> dict[str, Any]:
         }
 
 
-def machine() -> str:
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
-    return f"{cpu}, {os.cpu_count()} cores"
-
-
 def main(
     port: Annotated[int, typer.Option(help="A free port.")] = 8765,
     tiles: Annotated[int, typer.Option(min=1, help="Tiles of 256 px that are timed.")] = 40,
@@ -155,15 +141,8 @@ def main(
         measure(port, 256, tiles, warm_up=3),
         measure(port, 1024, large_tiles, warm_up=0),
     ]
-    result = {
-        "command": "python benchmarks/serve.py",
-        "machine": machine(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "code_version": code_version(),
-        "rows": rows,
-    }
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(result, indent=2) + "\n")
+    threads = os.cpu_count() or 1
+    write_results(out, rows, command="python benchmarks/serve.py", threads=threads)
     print(json.dumps(rows, indent=2))
 
 

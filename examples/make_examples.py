@@ -107,7 +107,7 @@ def overview(synthesizer: Synthesizer) -> Image.Image:
         mask = draw_mask(kind, 200 + row)
         tile = synthesizer.synthesize(mask, synthesizer.encode_style(reference), seed=7)
         rows.append([coloured(mask), reference, tile])
-    return sheet(("instance mask", "style image", "synthetic tile"), rows)
+    return sheet(("instance mask", "style image (synthetic)", "tile"), rows)
 
 
 def organs(synthesizer: Synthesizer) -> Image.Image:

@@ -101,12 +101,18 @@ def verify(checkpoint: Path) -> Card:
     Raises:
         CheckpointTruncated: the weights are cut short or no safetensors file.
         CheckpointHash: they are not the ones the card describes.
+        CheckpointMismatch: network or presets are not those stored with the weights.
         CheckpointMissing, CheckpointVersion: as ``read_card``.
     """
     card = read_card(checkpoint)
     try:
-        with safe_open(checkpoint, "numpy"):
-            pass
+        with safe_open(checkpoint, "numpy") as file:
+            network = json.loads((file.metadata() or {}).get("network", "null"))
+            presets = {
+                name.removeprefix(STYLE_PREFIX): file.get_slice(name).get_shape()
+                for name in file.keys()  # noqa: SIM118 (not a mapping)
+                if name.startswith(STYLE_PREFIX)
+            }
     except SafetensorError as error:
         raise CheckpointTruncated(
             f"The checkpoint {checkpoint} is cut short or damaged ({error}). "
@@ -117,6 +123,12 @@ def verify(checkpoint: Path) -> Card:
         raise CheckpointHash(
             f"The checkpoint {checkpoint} has SHA-256 {digest[:12]}..., its card says "
             f"{card.sha256[:12]}.... Restore the pair from one source."
+        )
+    described = {organ: [len(places), card.style_dim] for organ, places in card.styles.items()}
+    if card.network != network or presets != described or card.style_dim != card.config.style_dim:
+        raise CheckpointMismatch(
+            f"The card of {checkpoint} describes another network or other presets than the file "
+            "holds; it has been edited. Restore the pair from one source."
         )
     return card
 
@@ -180,7 +192,8 @@ def save_checkpoint(
             tensors[f"{prefix}.{key}"] = stored.contiguous()
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     partial = checkpoint.with_suffix(".tmp")
-    save_file(tensors, partial)
+    # The network's description is under the hash as well: it decides what the weights mean.
+    save_file(tensors, partial, {"network": json.dumps(generator.config.to_dict())})
     partial.chmod(0o644)  # safetensors writes files only their owner can read
     raw = {
         "format_version": FORMAT_VERSION,

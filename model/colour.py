@@ -32,10 +32,11 @@ def colour_statistics(image_pm1: Tensor) -> Tensor:
     pixels = image_pm1.float().flatten(2)
     mean = pixels.mean(2)
     centred = pixels - mean[:, :, None]
-    covariance = centred @ centred.transpose(1, 2) / pixels.shape[2]
-    values, vectors = torch.linalg.eigh(covariance)
-    spread = values.clamp_min(_VARIANCE_FLOOR).sqrt()
-    root = vectors * spread[:, None, :] @ vectors.transpose(1, 2)
+    with full_precision(image_pm1):
+        covariance = centred @ centred.transpose(1, 2) / pixels.shape[2]
+        values, vectors = torch.linalg.eigh(covariance)
+        spread = values.clamp_min(_VARIANCE_FLOOR).sqrt()
+        root = vectors * spread[:, None, :] @ vectors.transpose(1, 2)
     return torch.cat([mean, root[:, _ROWS, _COLS]], 1)
 
 
@@ -44,13 +45,20 @@ def apply_palette(z: Tensor, style: Tensor) -> Tensor:
 
     The last nine entries of ``style`` (B D) are its colour statistics.
     """
-    statistics = style[:, -COLOUR_STATISTICS:]
+    z, statistics = z.float(), style[:, -COLOUR_STATISTICS:].float()
     mean, entries = statistics[:, :3], statistics[:, 3:]
     root = z.new_empty(z.shape[0], 3, 3)
     root[:, _ROWS, _COLS] = entries
     root[:, _COLS, _ROWS] = entries
-    image = torch.einsum("bij,bjhw->bihw", root, z) + mean[:, :, None, None]
+    with full_precision(z):
+        image = torch.einsum("bij,bjhw->bihw", root, z) + mean[:, :, None, None]
     return soft_clamp(image)
+
+
+def full_precision(tensor: Tensor) -> torch.autocast:
+    """A context in which products of colours are not rounded to the half precision of a
+    surrounding autocast: its 8 bits are coarser than the difference between two stains."""
+    return torch.autocast(tensor.device.type, enabled=False)
 
 
 def soft_clamp(image: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ No torch: a card can be read and checked without it.
 """
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from model.errors import CheckpointMismatch
 
@@ -57,6 +57,13 @@ class NetworkConfig:
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
         object.__setattr__(self, "upsample_after", tuple(self.upsample_after))
+        for name, kind in get_type_hints(type(self)).items():
+            choices = get_args(kind)
+            value = getattr(self, name)
+            if get_origin(kind) is Literal and value not in choices:
+                raise CheckpointMismatch(
+                    f"{name}={value!r}: choose one of {', '.join(map(repr, choices))}."
+                )
         last = len(self.widths) - 1
         if last not in self.upsample_after or not all(1 <= b <= last for b in self.upsample_after):
             raise CheckpointMismatch(

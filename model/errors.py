@@ -31,7 +31,6 @@ SianError
 │   ├── OutputUnknown            output_unknown
 │   ├── NotAcceptable            not_acceptable
 │   ├── QueueFull                queue_full
-│   ├── DeadlineExceeded         deadline_exceeded
 │   └── SynthesisFailed          synthesis_failed
 ├── CheckpointError              a checkpoint that cannot be served
 │   ├── CheckpointMissing        checkpoint_missing
@@ -184,10 +183,6 @@ class QueueFull(ServiceError):
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
-
-
-class DeadlineExceeded(ServiceError):
-    code = "deadline_exceeded"
 
 
 class SynthesisFailed(ServiceError):

@@ -139,7 +139,7 @@ class Generator(nn.Module):
     def _paint(self, h: Tensor, maps: Maps, style: Tensor, noise: Tensor | None) -> Tensor:
         image = self.to_image(F.leaky_relu_(self.blocks[-1](h, maps, style, noise), 0.2))
         if self.config.colour_head:
-            return apply_palette(image.float(), style.float())
+            return apply_palette(image, style)
         return torch.tanh(image)
 
     def _upsampled(self, h: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class StyleBank:
         """(K, D) float32. Raises StyleUnknown, naming the organs there are."""
         if organ not in self._exemplars:
             raise StyleUnknown(
-                f"There is no preset style '{organ}'. Choose one of {', '.join(self.organs)}, "
+                f"There is no preset style {organ!r}. Choose one of {', '.join(self.organs)}, "
                 "or send a reference image as 'style'."
             )
         return self._exemplars[organ]
@@ -74,13 +74,16 @@ class StyleBank:
         for organ, weight in weights.items():
             if not math.isfinite(weight) or weight < 0:
                 raise StyleWeightsInvalid(
-                    f"The weight of '{organ}' is {weight}; weights must be finite and not negative."
+                    f"The weight of {organ!r} is {weight}; weights must be finite and not negative."
                 )
-        total = sum(weights.values())
-        if total <= 0:
+        largest = max(weights.values())
+        if largest <= 0:
             raise StyleWeightsInvalid("All weights of the style mix are 0; make one positive.")
+        # Relative to the largest first: the sum of huge weights would be infinite.
+        relative = {organ: weight / largest for organ, weight in weights.items()}
+        total = sum(relative.values())
         mixed = sum(
             self.vector(organ).astype(np.float64) * (weight / total)
-            for organ, weight in weights.items()
+            for organ, weight in relative.items()
         )
         return np.asarray(mixed, dtype=np.float32)

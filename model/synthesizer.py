@@ -89,7 +89,7 @@ class Synthesizer:
             self._noise(seed, stage, shape)
             for stage, shape in enumerate(self.generator.noise_shapes(*layout.shape[-2:]))
         ]
-        style_tensor = torch.from_numpy(style)[None].to(self.device)
+        style_tensor = torch.from_numpy(style.astype(np.float32))[None].to(self.device)
         image = self.generator(layout, style_tensor, noise)
         margin = self._margin
         return pm1_to_image(image[..., margin : margin + height, margin : margin + width])

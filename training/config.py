@@ -3,11 +3,14 @@
 docs/choices.md gives the reason for each default where the paper is silent.
 """
 
+import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from model.config import PRESETS as NETWORKS
 from model.config import NetworkConfig
+from model.errors import ParameterInvalid
+from training.data.augment import TURN_MARGIN
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,7 @@ class LossWeights:
     feature: L1 between discriminator features, averaged over scales (lambda 1).
     perceptual: VGG19 feature distance (lambda 2).
     kld: divergence of the style from a standard normal (lambda 3).
-    regression: L1 between the encoder's answer to the output and the style used (lambda 4).
+    regression: L1 between the mean style read in the output and in the style crop (lambda 4).
     colour: Lab mean and deviation of the output against the style crop, per Lab unit.
     projected: adversarial loss of the discriminator on VGG19 features.
     """
@@ -43,7 +46,7 @@ class TrainConfig:
     median_blur: probability of a 3 x 3 median filter on the crop.
     stain_jitter: probability of a random change of stain, the same in crop and style crop.
     kld_reduction: ``batch_sum`` (SPADE) or ``sample_mean``.
-    discriminator_norm: of its middle layers; all convolutions are spectrally normalised.
+    discriminator_norm: of its middle layers, beside their spectral norm.
     discriminator_width: filters of its first layer.
     generator_spectral_norm: as in SPADE; folded into the weights on export.
     lr_generator, lr_discriminator: Adam's, for generator with encoder, and discriminator.
@@ -74,6 +77,21 @@ class TrainConfig:
     bn_px: int = 256
     precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        stride = self.network.stride
+        for name, side in (("crop_px", self.crop_px), ("bn_px", self.bn_px)):
+            if side % stride or side < 2 * stride:
+                raise ParameterInvalid(
+                    f"{name} is {side}; it must be a multiple of {stride} and at least "
+                    f"{2 * stride} for this network. Change --crop."
+                )
+
+    @property
+    def smallest_slide_px(self) -> int:
+        """Side a slide must have, so that every crop of the run and its export fits."""
+        turned = math.ceil(self.crop_px * TURN_MARGIN) + 2
+        return max(self.bn_px, turned if self.rotation == "any" else self.crop_px)
 
     def with_options(self, **options: Any) -> "TrainConfig":
         """A copy with the options that are not None."""

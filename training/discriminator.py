@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 from training.vgg import WIDTHS, Taps
 
@@ -17,7 +18,8 @@ Features = list[Tensor]
 
 
 class PatchDiscriminator(nn.Module):
-    """Five 4 x 4 convolutions (``layers`` = 4 before the scores), spectrally normalised.
+    """Five 4 x 4 convolutions (``layers`` = 4 before the scores); all but the first and the
+    last are spectrally normalised, as in SPADE.
 
     The scores see patches of about 94 px; at 256 px they form a 35 x 35 map.
     """
@@ -66,10 +68,9 @@ class MultiScaleDiscriminator(nn.Module):
             PatchDiscriminator(condition_channels + 3, width, layers, norm) for _ in range(scales)
         )
         for module in self.modules():
-            if isinstance(module, nn.Conv2d):
+            if isinstance(module, nn.Conv2d) and not is_parametrized(module):
+                # The others' scale is set by their spectral norm.
                 nn.init.xavier_normal_(module.weight, gain=0.02 if norm == "instance" else 1.0)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
 
     def forward(self, condition: Tensor, image_pm1: Tensor) -> list[Features]:
         """condition (B C H W) and image (B 3 H W) -> the features of each scale."""

@@ -32,7 +32,7 @@ class Process:
 def start_process(device: str) -> Process:
     """Join the group torchrun describes in the environment, or be alone without it.
 
-    device: ``auto``, ``cpu``, ``cuda`` or ``mps``. Under torchrun each process takes the GPU
+    device: ``auto``, ``cpu`` or ``cuda``. Under torchrun each process takes the GPU
     of its local rank.
     """
     if device == "auto":
@@ -44,6 +44,12 @@ def start_process(device: str) -> Process:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if device == "cuda" else "gloo")
     return Process(dist.get_rank(), world, torch.device(device))
+
+
+def end_process(process: Process) -> None:
+    """Leave the group."""
+    if process.world > 1:
+        dist.destroy_process_group()
 
 
 def synchronise_batch_norm(module: Module, process: Process) -> Module:
@@ -70,6 +76,15 @@ def average_gradients(parameters: Iterable[nn.Parameter], process: Process) -> N
     flat /= process.world
     for grad, mean in zip(grads, torch._utils._unflatten_dense_tensors(flat, grads), strict=True):
         grad.copy_(mean)
+
+
+def any_process(flag: bool, process: Process) -> bool:
+    """Whether any process raised the flag; the same answer in all of them."""
+    if process.world == 1:
+        return flag
+    raised = torch.tensor(float(flag), device=process.device)
+    dist.all_reduce(raised, dist.ReduceOp.MAX)
+    return bool(raised.item())
 
 
 def average_values(values: torch.Tensor, process: Process) -> torch.Tensor:

@@ -13,8 +13,8 @@ from model.pixels import Module
 class Ema(Generic[Module]):
     """Exponential moving average of a module's parameters; its buffers are copied.
 
-    The average starts at the first update's weights and its decay ramps up as
-    min(decay, (1 + n) / (10 + n)), so that early exports are not the initial noise.
+    Its decay ramps up as min(decay, (1 + n) / (10 + n)), so that the initial weights are soon
+    forgotten and early exports show what the network can do.
     """
 
     def __init__(self, module: Module, decay: float) -> None:

@@ -1,6 +1,7 @@
 """``sian evaluate`` and ``python -m training.evaluate``: judges a checkpoint."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from model.errors import ParameterInvalid, SianError
+from model.errors import DataInvalid, ParameterInvalid
 from model.synthesizer import Synthesizer
-from training.data.monuseg import read_dataset
+from training.alone import run_alone
+from training.data.monuseg import Slide, read_dataset
 from training.evaluation.cache import FeatureCache, default_folder
 from training.evaluation.protocol import Evaluation, evaluate_model
 from training.evaluation.report import (
@@ -94,6 +96,7 @@ def evaluate(
     console = Console()
     synthesizer = Synthesizer.load(checkpoint, device=device)
     slides = read_dataset(data, manifest=manifest)
+    _refuse_training_slides(slides, synthesizer)
     features = None
     if inception is not None:
         features = FeatureCache(Inception.load(inception), default_folder())
@@ -117,6 +120,17 @@ def evaluate(
         console.print(f"Sheet of pictures: {grid}")
     if strict and any(row.passed is False for row in result.rows):
         raise typer.Exit(1)
+
+
+def _refuse_training_slides(slides: Sequence[Slide], synthesizer: Synthesizer) -> None:
+    """A checkpoint is not judged on slides it was trained on."""
+    trained = set(synthesizer.card.training.get("slides", []))
+    seen = sorted(slide.id for slide in slides if slide.split == "test" and slide.id in trained)
+    if seen:
+        raise DataInvalid(
+            f"The checkpoint was trained on {len(seen)} of the test slides ({seen[0]}, ...). "
+            "Correct the split in the manifest, or judge another checkpoint."
+        )
 
 
 def sheet_rows(result: Evaluation) -> list[list[NDArray[np.uint8]]]:
@@ -168,13 +182,5 @@ def _progress(console: Console) -> Progress:
     )
 
 
-def main() -> None:
-    """The command by itself; errors meant for the user are one line."""
-    try:
-        app(prog_name="python -m training.evaluate")
-    except SianError as error:
-        raise SystemExit(f"error: {error}") from None
-
-
 if __name__ == "__main__":
-    main()
+    run_alone(app, "python -m training.evaluate")

@@ -1,6 +1,5 @@
 """From a training run to a checkpoint that can be served."""
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,19 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import Card, save_checkpoint
-from model.encoder import StyleEncoder
+from model.encoder import StyleEncoder, build_encoder
 from model.generator import Generator
-from model.pixels import channels_last, image_to_pm1, u8_to_pm1
+from model.pixels import channels_last, image_to_pm1, place, u8_to_pm1
 from model.version import code_version
 from training.data.crops import CropDataset, LoadedSlide
 from training.ema import reestimate_batch_norm
-from training.spectral import remove_spectral_norm
+from training.spectral import add_spectral_norm, remove_spectral_norm
 from training.state import Progress
 from training.step import Stepper
 
 LICENCE = "CC-BY-NC-SA-4.0"
 MPP = 0.25
 _EXEMPLAR_PX = 256
-_EXEMPLARS_PER_SLIDE = 2
 
 
 def export(
@@ -40,8 +38,7 @@ def export(
     statistics and the presets come from them, never from test slides.
     """
     config = stepper.config
-    generator = copy.deepcopy(stepper.ema_generator.module)
-    encoder = copy.deepcopy(stepper.ema_encoder.module)
+    generator, encoder = _averaged(stepper)
     encoder.eval()
     _settle_batch_norm(generator, encoder, slides, stepper)
     for network in (generator, encoder):
@@ -67,6 +64,21 @@ def export(
             "code_version": code_version(),
         },
     )
+
+
+def _averaged(stepper: Stepper) -> tuple[Generator, StyleEncoder]:
+    """Copies of the averaged networks as plain modules.
+
+    Built anew and not copied: under torchrun the trained ones synchronise their batch norm with
+    processes that take no part in the export.
+    """
+    config, device = stepper.config, stepper.process.device
+    generator, encoder = Generator(config.network), build_encoder(config.network)
+    if config.generator_spectral_norm:
+        generator, encoder = add_spectral_norm(generator), add_spectral_norm(encoder)
+    generator.load_state_dict(stepper.ema_generator.module.state_dict())
+    encoder.load_state_dict(stepper.ema_encoder.module.state_dict())
+    return place(generator, device), place(encoder, device)
 
 
 def _settle_batch_norm(
@@ -110,8 +122,7 @@ def encode_presets(
     for slide in slides:
         height, width = slide.labels.shape
         side = min(_EXEMPLAR_PX, height, width)
-        corners = [(height // 4, width // 4), (3 * height // 4, 3 * width // 4)]
-        for row, col in corners[:_EXEMPLARS_PER_SLIDE]:
+        for row, col in ((height // 4, width // 4), (3 * height // 4, 3 * width // 4)):
             top = min(max(row - side // 2, 0), height - side)
             left = min(max(col - side // 2, 0), width - side)
             crop = slide.image_u8[top : top + side, left : left + side]

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich import progress as rich_progress
 from torch import Tensor
 
 from model.errors import NonFiniteLoss
 from training.config import TrainConfig
 from training.data.crops import CropDataset, LoadedSlide, batches
-from training.distributed import Process, average_values
+from training.distributed import Process, any_process, average_values
 from training.samples import SampleSheet
-from training.state import load_state, save_state
+from training.state import Progress, load_state, save_state
 from training.step import Stepper
 from training.vgg import Vgg19
 
@@ -46,7 +46,7 @@ def train(
     *,
     workers: int = 1,
     intervals: Intervals | None = None,
-) -> Stepper:
+) -> tuple[Stepper, Progress]:
     """Train until ``config.steps``, the minutes are over, or SIGINT or SIGTERM; then save.
 
     ``run`` is created, or resumed exactly if it holds a state of the same configuration.
@@ -81,14 +81,15 @@ def train(
                 log.add(progress.step, terms, now - clock, config, every=intervals.log)
             clock = now
             bar(progress.step, terms)
-            last = progress.step == config.steps or time.monotonic() > deadline or stopped.is_set()
+            asked = time.monotonic() > deadline or stopped.is_set()
+            last = any_process(asked, process) or progress.step == config.steps
             if process.leads and (last or progress.step % intervals.save == 0):
                 save_state(run, stepper, progress)
             if sheet and (last or progress.step % intervals.sample == 0):
                 sheet.write(run / "samples" / f"step-{progress.step:06d}.png", stepper)
             if last:
                 break
-    return stepper
+    return stepper, progress
 
 
 class Log:
@@ -98,9 +99,11 @@ class Log:
         self.path = path
         self._sums: dict[str, float] = {}
         self._steps, self._seconds = 0, 0.0
-        lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+        # Lines beyond the saved state will be written again; so will a half-written last one.
+        text = path.read_text("utf-8") if path.is_file() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
         kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), "utf-8")
+        path.write_text("".join(kept), "utf-8")
 
     def add(
         self, step: int, terms: dict[str, float], seconds: float, config: TrainConfig, *, every: int
@@ -152,13 +155,13 @@ def _stop_signal() -> Iterator[threading.Event]:
 @contextmanager
 def _progress_bar(steps: int, done: int, process: Process) -> Iterator[Any]:
     columns = (
-        TextColumn("step"),
-        MofNCompleteColumn(),
-        BarColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[terms]}"),
+        rich_progress.TextColumn("step"),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.BarColumn(),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.fields[terms]}"),
     )
-    with Progress(*columns, disable=not process.leads) as bar:
+    with rich_progress.Progress(*columns, disable=not process.leads) as bar:
         task = bar.add_task("train", total=steps, completed=done, terms="")
 
         def update(step: int, terms: dict[str, float]) -> None:

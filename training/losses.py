@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from model.colour import full_precision
 from training.discriminator import Features
 from training.vgg import Taps
 
@@ -73,7 +74,8 @@ def kl_divergence(
 
 
 def style_regression(style_of_output: Tensor, style_used: Tensor) -> Tensor:
-    """L1 between the style the encoder reads in the output and the style that was asked for."""
+    """L1 between the mean style the encoder reads in the output and the one it read in the
+    style crop, which stays put."""
     return (style_of_output - style_used.detach()).abs().mean()
 
 
@@ -105,7 +107,8 @@ def rgb_to_lab(image_pm1: Tensor) -> Tensor:
     rgb = ((image_pm1.float() + 1) / 2).clamp(1e-4, 1)
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
     matrix = torch.tensor(_RGB_TO_XYZ, dtype=linear.dtype, device=linear.device)
-    xyz = torch.einsum("ij,bjhw->bihw", matrix, linear)
+    with full_precision(linear):
+        xyz = torch.einsum("ij,bjhw->bihw", matrix, linear)
     f = torch.where(xyz > 0.008856, xyz.clamp_min(0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
     x, y, z = f.unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)

@@ -22,7 +22,7 @@ from training.step import Stepper
 STATE_NAME = "state.safetensors"
 
 # May differ between the stopped run and the one that resumes it.
-_FREE = frozenset({"steps", "bn_batches", "bn_px"})
+_FREE = frozenset({"steps", "bn_batches", "bn_px", "precision", "lr_generator", "lr_discriminator"})
 
 
 @dataclass
@@ -103,5 +103,5 @@ def _check_config(stored: dict[str, Any], config: TrainConfig, path: Path) -> No
     if differing:
         raise ResumeMismatch(
             f"{path} was made with other settings of {', '.join(differing)}. Use the same "
-            "options, or another --run folder for a new run."
+            "options, or another --run-dir for a new run."
         )

@@ -3,21 +3,21 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 import typer
 
 from model.config import PRESETS as NETWORKS
 from model.errors import ParameterInvalid
+from training.alone import run_alone
 from training.config import PRESETS, TrainConfig
 from training.data.crops import load_slides
 from training.data.monuseg import read_dataset
-from training.distributed import start_process
+from training.distributed import end_process, start_process
 from training.export import export
 from training.loop import Intervals
 from training.loop import train as run_training
-from training.state import load_state
 from training.vgg import Vgg19
 
 
@@ -28,11 +28,15 @@ def train(
     vgg: Annotated[
         Path, typer.Option(help="VGG19 weights for the perceptual loss (docs/training.md).")
     ],
-    run: Annotated[
+    run_dir: Annotated[
         Path, typer.Option(help="Folder of this run: state, log, samples. Resumed if it exists.")
     ],
+    manifest: Annotated[
+        Path | None, typer.Option(help="Organ and split of slides of your own (JSON).")
+    ] = None,
     preset: Annotated[
-        str, typer.Option(help="'paper' (literal, full size) or 'release' (compact, served).")
+        Literal["paper", "release"],
+        typer.Option(help="paper: literal, full size; release: compact, what is served."),
     ] = "release",
     steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in steps.")] = None,
     batch: Annotated[
@@ -53,9 +57,16 @@ def train(
     lr_discriminator: Annotated[
         float | None, typer.Option(min=0, help="Learning rate of the discriminator.")
     ] = None,
-    precision: Annotated[str | None, typer.Option(help="'bf16' (autocast) or 'fp32'.")] = None,
+    rotation: Annotated[
+        Literal["quarter", "any"] | None, typer.Option(help="Turns of the crops.")
+    ] = None,
+    precision: Annotated[
+        Literal["bf16", "fp32"] | None, typer.Option(help="bf16: autocast of the convolutions.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of weights, samples, noise.")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto: CUDA if there is any.")
+    ] = "auto",
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of the networks; default: all cores.")
     ] = None,
@@ -69,7 +80,7 @@ def train(
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="Where to export to (.safetensors); default: RUN/checkpoint.safetensors."
+            help="Where to export to (.safetensors); default: RUN_DIR/checkpoint.safetensors."
         ),
     ] = None,
 ) -> None:
@@ -82,7 +93,7 @@ def train(
     config = _config(
         preset, widths, filters,
         steps=steps, batch_size=batch, crop_px=crop, lr_generator=lr_generator,
-        lr_discriminator=lr_discriminator, precision=precision, seed=seed,
+        lr_discriminator=lr_discriminator, rotation=rotation, precision=precision, seed=seed,
     )  # fmt: skip
     if threads:
         torch.set_num_threads(threads)
@@ -92,29 +103,27 @@ def train(
             f"--batch {config.batch_size} cannot be split over {process.world} processes; "
             "make it a multiple."
         )
-    training_slides = [slide for slide in read_dataset(data) if slide.split == "train"]
-    slides = load_slides(training_slides, smallest_px=config.crop_px)
-    stepper = run_training(
+    found = read_dataset(data, manifest=manifest)
+    slides = load_slides(
+        [slide for slide in found if slide.split == "train"], smallest_px=config.smallest_slide_px
+    )
+    stepper, progress = run_training(
         config,
         slides,
         Vgg19.load(vgg),
-        run,
+        run_dir,
         process,
         workers=workers,
         intervals=Intervals(log_every, sample_every, save_every, minutes),
     )
     if process.leads:
-        target = checkpoint or run / "checkpoint.safetensors"
-        progress = load_state(run, stepper)
+        target = checkpoint or run_dir / "checkpoint.safetensors"
         export(target, stepper, progress, slides, name=f"sian-{preset}")
         typer.echo(f"Step {progress.step}: wrote {target}")
+    end_process(process)
 
 
 def _config(preset: str, widths: str | None, filters: int | None, **options: Any) -> TrainConfig:
-    if preset not in PRESETS:
-        raise ParameterInvalid(f"--preset {preset}: choose one of {', '.join(PRESETS)}.")
-    if options["precision"] not in (None, "bf16", "fp32"):
-        raise ParameterInvalid(f"--precision {options['precision']}: choose bf16 or fp32.")
     network = NETWORKS[preset]
     if widths:
         try:
@@ -132,5 +141,8 @@ def _config(preset: str, widths: str | None, filters: int | None, **options: Any
     return PRESETS[preset].with_options(network=network, **options)
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(train)
+
 if __name__ == "__main__":
-    typer.run(train)
+    run_alone(app, "python -m training.train")

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
-from model.checkpoint import load_networks, read_card, save_checkpoint, verify
+from model.checkpoint import load_networks, read_card, save_checkpoint, sha256_of, verify
 from model.encoder import build_encoder
 from model.errors import (
     CheckpointHash,
@@ -106,8 +108,24 @@ def test_wrong_hash(checkpoint: Path) -> None:
         verify(checkpoint)
 
 
+def test_an_edited_card(checkpoint: Path) -> None:
+    """Padding changes no shape, but pixels; a lost preset would fail later."""
+    network = TINY.to_dict() | {"padding": "zeros"}
+    for change in ({"network": network}, {"styles": {}}, {"style_dim": 14}):
+        before = checkpoint.with_suffix(".json").read_text()
+        change_card(checkpoint, **change)
+        with pytest.raises(CheckpointMismatch, match="edited"):
+            verify(checkpoint)
+        checkpoint.with_suffix(".json").write_text(before)
+
+
 def test_weights_that_do_not_fit_the_card(checkpoint: Path) -> None:
-    network = TINY.to_dict() | {"branch_filters": 8}
-    change_card(checkpoint, network=network)
-    with pytest.raises(CheckpointMismatch, match="generator"):
+    """A tensor is missing, and everything else is in order."""
+    with safe_open(checkpoint, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(checkpoint)
+    del tensors["generator.to_image.weight"]
+    save_file(tensors, checkpoint, metadata)
+    change_card(checkpoint, sha256=sha256_of(checkpoint))
+    with pytest.raises(CheckpointMismatch, match=r"generator.*to_image\.weight"):
         load_networks(checkpoint, "cpu")

@@ -29,6 +29,15 @@ def test_painting_whitened_colours_gives_the_style_its_mean_and_covariance() -> 
     torch.testing.assert_close(colour_statistics(apply_palette(z, style)), style, atol=2e-3, rtol=0)
 
 
+def test_half_precision_around_it_changes_nothing() -> None:
+    image = gaussian_image([0.1, -0.2, 0.3], ROOT)
+    style = colour_statistics(image)
+    painted = apply_palette(image, style)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(colour_statistics(image), style, rtol=0, atol=0)
+        torch.testing.assert_close(apply_palette(image, style), painted, rtol=0, atol=0)
+
+
 def test_a_uniform_image_has_finite_statistics() -> None:
     statistics = colour_statistics(torch.full((1, 3, 8, 8), 0.5))
     assert torch.isfinite(statistics).all()

@@ -129,7 +129,14 @@ def test_configuration_survives_its_card() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"unheard_of": 1}, {"upsample_after": [9]}, {"encoder": "spade"}]
+    "change",
+    [
+        {"unheard_of": 1},
+        {"upsample_after": [9]},
+        {"upsample_after": [3, 4, 5]},
+        {"encoder": "spade"},
+        {"padding": "mirror"},
+    ],
 )
 def test_a_card_that_describes_no_network_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(CheckpointMismatch):

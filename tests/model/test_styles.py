@@ -28,6 +28,7 @@ def test_picks_depend_on_the_seed_alone_and_reach_every_exemplar() -> None:
 
 def test_a_mix_is_a_convex_combination() -> None:
     np.testing.assert_allclose(BANK.mix({"liver": 3, "kidney": 1}), [3.25, 6.5])
+    np.testing.assert_allclose(BANK.mix({"liver": 1e308, "kidney": 1e308}), [5.5, 11])
     np.testing.assert_allclose(BANK.mix({"kidney": 0.2}), BANK.vector("kidney"))
     assert BANK.mix({"liver": 1, "kidney": 0}).dtype == np.float32
 

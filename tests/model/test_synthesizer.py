@@ -65,6 +65,12 @@ def test_same_inputs_same_bytes_whatever_ran_between(synthesizer: Synthesizer) -
     assert not np.array_equal(first, other)
 
 
+def test_a_style_in_double_precision_is_the_same_style(synthesizer: Synthesizer) -> None:
+    vector = style(synthesizer)
+    tile = synthesizer.synthesize(mask(), vector.astype(np.float64), seed=5)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(tile, synthesizer.synthesize(mask(), vector, seed=5))
+
+
 def test_ids_do_not_matter_but_instances_do(synthesizer: Synthesizer) -> None:
     labels = mask()
     renamed = np.where(labels > 0, 80_000 - labels, 0)

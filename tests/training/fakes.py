@@ -1,5 +1,6 @@
 """Stand-ins for networks of the trainer, where they are not the point."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,3 +17,20 @@ class CheapFeatures(nn.Module):
             taps.append(h.repeat(1, -(-width // 3), 1, 1)[:, :width])
             h = F.avg_pool2d(h, 2)
         return taps
+
+
+_VGG_SHAPES = {
+    0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 12: (256, 256),
+    14: (256, 256), 16: (256, 256), 19: (256, 512), 21: (512, 512), 23: (512, 512),
+    25: (512, 512), 28: (512, 512),
+}  # fmt: skip
+
+
+def random_vgg() -> dict[str, Tensor]:
+    """Weights of VGG19 up to relu5_1, random, with torchvision's names."""
+    torch.manual_seed(0)
+    state = {}
+    for index, (c_in, c_out) in _VGG_SHAPES.items():
+        state[f"features.{index}.weight"] = torch.randn(c_out, c_in, 3, 3) * (2 / (9 * c_in)) ** 0.5
+        state[f"features.{index}.bias"] = torch.zeros(c_out)
+    return state

@@ -11,7 +11,7 @@ from model.errors import DataInvalid
 from model.layout import layout_maps
 from training.config import TrainConfig
 from training.data.augment import StainJitter, median_blur, turn
-from training.data.crops import CropDataset, LoadedSlide, batches, load_slides
+from training.data.crops import CropDataset, LoadedSlide, _grid, batches, load_slides
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -76,6 +76,15 @@ def test_the_grid_visits_every_crop_once_an_epoch(
             for slide, row, col in [dataset._position(epoch * 32 + k, np.random.default_rng(0))]
         }
         assert len(seen) == 32
+
+
+def test_the_grid_of_a_monuseg_slide_is_the_published_one() -> None:
+    """49 crops a slide, 1,470 for 30 slides; the last rows and columns are in it."""
+    starts = _grid(1000, 256, 128)
+    assert len(starts) ** 2 == 49
+    assert starts[0] == 0
+    assert starts[-1] == 1000 - 256
+    assert _grid(256, 256, 128) == [0]
 
 
 def test_style_source(tiny_config: MakeConfig, slides: list[LoadedSlide]) -> None:

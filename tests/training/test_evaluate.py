@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import training.evaluate as command
 from model.errors import DataInvalid
+from training.alone import run_alone
 from training.data.monuseg import Slide, read_dataset
 from training.evaluation.cache import FeatureCache, default_folder
 from training.evaluation.protocol import Evaluation, evaluate_model
@@ -378,7 +379,7 @@ class TestCommand:
     @pytest.fixture(autouse=True)
     def _painter(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         painter = Painter()
-        painter.card = SimpleNamespace(sha256="0" * 64)  # type: ignore[attr-defined]
+        painter.card = SimpleNamespace(sha256="0" * 64, training={})  # type: ignore[attr-defined]
         loader = SimpleNamespace(load=lambda checkpoint, device: painter)
         monkeypatch.setattr(command, "Synthesizer", loader)
         monkeypatch.chdir(tmp_path)
@@ -425,7 +426,7 @@ class TestCommand:
 
     def test_strict(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         spoilt = Painter(lambda tile: tile[::-1].copy())
-        spoilt.card = SimpleNamespace(sha256="0" * 64)  # type: ignore[attr-defined]
+        spoilt.card = SimpleNamespace(sha256="0" * 64, training={})  # type: ignore[attr-defined]
         loader = SimpleNamespace(load=lambda checkpoint, device: spoilt)
         monkeypatch.setattr(command, "Synthesizer", loader)
         assert self.run(folder)[0] == 0
@@ -434,8 +435,24 @@ class TestCommand:
     def test_errors_are_one_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         missing = ["evaluate", "--checkpoint", "x.safetensors", "--data", str(tmp_path / "none")]
         monkeypatch.setattr("sys.argv", missing)
-        with pytest.raises(SystemExit, match="error: There is no folder"):
-            command.main()
+        with pytest.raises(SystemExit, match=r"error: There is no"):
+            run_alone(command.app, "evaluate")
+
+    def test_slides_of_the_training_are_not_judged(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slide = next(s for s in read_dataset(folder) if s.split == "test")
+        card = SimpleNamespace(sha256="0" * 64, training={"slides": [slide.id]})
+        trained = Painter()
+        trained.card = card  # type: ignore[attr-defined]
+        loader = SimpleNamespace(load=lambda checkpoint, device: trained)
+        monkeypatch.setattr(command, "Synthesizer", loader)
+        with pytest.raises(DataInvalid, match=slide.id):
+            CliRunner().invoke(
+                command.app,
+                ["--checkpoint", "x.safetensors", "--data", str(folder)],
+                catch_exceptions=False,
+            )
 
 
 def test_real_tiles_measure_as_known(test_data: Path, monuseg: Path, tmp_path: Path) -> None:

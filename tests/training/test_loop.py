@@ -33,7 +33,8 @@ def run(
     intervals: Intervals | None = None,
 ) -> Stepper:
     every = intervals or Intervals(log=2, sample=4, save=2)
-    return train(config, slides, vgg, folder, ALONE, workers=0, intervals=every)
+    stepper, _ = train(config, slides, vgg, folder, ALONE, workers=0, intervals=every)
+    return stepper
 
 
 @pytest.mark.parametrize("spectral", [False, True])
@@ -133,12 +134,31 @@ def test_a_non_finite_loss_stops_and_names_the_term(
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
+def test_the_advice_on_a_non_finite_loss_works(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
+) -> None:
+    """Precision and learning rates may change when a run is resumed, and do take effect."""
+    run(tiny_config(steps=2), slides, vgg, tmp_path)
+    stepper = run(tiny_config(precision="bf16", lr_generator=1e-9), slides, vgg, tmp_path)
+    assert stepper.optimiser_g.param_groups[0]["lr"] == 1e-9
+
+
+def test_a_half_written_log_line_is_written_again(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
+) -> None:
+    run(tiny_config(steps=4), slides, vgg, tmp_path)
+    log = tmp_path / "log.jsonl"
+    log.write_text(log.read_text() + '{"step": 6, "adv')
+    run(tiny_config(), slides, vgg, tmp_path)
+    assert [json.loads(line)["step"] for line in log.read_text().splitlines()] == [2, 4, 6]
+
+
 def test_another_configuration_is_not_resumed(
     tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
     run(tiny_config(steps=1), slides, vgg, tmp_path)
-    with pytest.raises(ResumeMismatch, match="lr_generator, seed"):
-        run(tiny_config(seed=5, lr_generator=1.0), slides, vgg, tmp_path)
+    with pytest.raises(ResumeMismatch, match="batch_size, seed"):
+        run(tiny_config(seed=5, batch_size=4), slides, vgg, tmp_path)
 
 
 def test_a_damaged_state_is_said_plainly(

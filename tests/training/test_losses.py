@@ -80,6 +80,13 @@ def test_lab_agrees_with_scikit_image() -> None:
     np.testing.assert_allclose(ours, rgb2lab(image), atol=0.05)
 
 
+def test_lab_is_not_rounded_by_half_precision_around_it() -> None:
+    image = torch.rand(1, 3, 16, 16) * 2 - 1
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = rgb_to_lab(image)
+    torch.testing.assert_close(inside, rgb_to_lab(image), rtol=0, atol=0)
+
+
 def test_lab_moments_of_uniform_images_is_their_lab_distance() -> None:
     grey, white = torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 4, 4)
     lightness = rgb_to_lab(white)[0, 0, 0, 0] - rgb_to_lab(grey)[0, 0, 0, 0]

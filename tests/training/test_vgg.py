@@ -7,34 +7,20 @@ import torch
 from safetensors.torch import save_file
 
 from model.errors import WeightsMissing
+from tests.training.fakes import random_vgg
 from training.losses import perceptual
 from training.vgg import Vgg19
 
-SHAPES = {
-    0: (3, 64), 2: (64, 64), 5: (64, 128), 7: (128, 128), 10: (128, 256), 12: (256, 256),
-    14: (256, 256), 16: (256, 256), 19: (256, 512), 21: (512, 512), 23: (512, 512),
-    25: (512, 512), 28: (512, 512),
-}  # fmt: skip
-
-
-def random_state() -> dict[str, torch.Tensor]:
-    torch.manual_seed(0)
-    state = {}
-    for index, (c_in, c_out) in SHAPES.items():
-        state[f"features.{index}.weight"] = torch.randn(c_out, c_in, 3, 3) * (2 / (9 * c_in)) ** 0.5
-        state[f"features.{index}.bias"] = torch.zeros(c_out)
-    return state
-
 
 def test_taps_have_the_published_widths_and_strides() -> None:
-    taps = Vgg19(random_state(), oxford=True)(torch.zeros(2, 3, 64, 32))
+    taps = Vgg19(random_vgg(), oxford=True)(torch.zeros(2, 3, 64, 32))
     assert [tuple(tap.shape) for tap in taps] == [
         (2, 64, 64, 32), (2, 128, 32, 16), (2, 256, 16, 8), (2, 512, 8, 4), (2, 512, 4, 2),
     ]  # fmt: skip
 
 
 def test_equal_images_cost_nothing_and_the_gradient_is_one_sided() -> None:
-    vgg = Vgg19(random_state(), oxford=True)
+    vgg = Vgg19(random_vgg(), oxford=True)
     image = torch.rand(1, 3, 32, 32) * 2 - 1
     assert perceptual(vgg(image), vgg(image)).item() == 0
     fake, real = torch.zeros(1, 3, 32, 32, requires_grad=True), image.requires_grad_()
@@ -46,7 +32,7 @@ def test_equal_images_cost_nothing_and_the_gradient_is_one_sided() -> None:
 
 def test_layers_are_divided_by_their_activation() -> None:
     """Scaling one layer's weights scales its activations, and must not change the loss."""
-    state = random_state()
+    state = random_vgg()
     image, other = (torch.rand(2, 3, 32, 32) * 2 - 1).split(1)
     plain = Vgg19(state, oxford=True)
     expected = perceptual(plain(image), plain(other))
@@ -58,7 +44,7 @@ def test_layers_are_divided_by_their_activation() -> None:
 def test_missing_and_wrong_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match="--vgg"):
         Vgg19.load(tmp_path / "none.safetensors")
-    state = random_state()
+    state = random_vgg()
     del state["features.28.weight"]
     save_file(state, tmp_path / "short.safetensors")
     with pytest.raises(WeightsMissing, match=r"relu5_1"):
@@ -69,7 +55,7 @@ def test_missing_and_wrong_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_torchvision_files_load(tmp_path: Path) -> None:
-    torch.save(random_state(), tmp_path / "vgg19.pth")
+    torch.save(random_vgg(), tmp_path / "vgg19.pth")
     vgg = Vgg19.load(tmp_path / "vgg19.pth")
     assert vgg.deviation[0, 0, 0, 0].item() == pytest.approx(58.395)
 

@@ -168,4 +168,6 @@ def _leave_signals_to_the_parent(_: int) -> None:
 
 
 def _grid(length: int, side: int, stride: int) -> list[int]:
-    return list(range(0, length - side + 1, stride)) or [0]
+    """First pixels of crops that cover a side from end to end."""
+    starts = list(range(0, length - side + 1, stride))
+    return starts if starts[-1] == length - side else [*starts, length - side]

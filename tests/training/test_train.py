@@ -1,0 +1,104 @@
+"""The training command as a user runs it: alone, resumed, and in two processes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import save_file
+
+from model.synthesizer import Synthesizer
+from tests.training.fakes import random_vgg
+from training.data.crops import LoadedSlide
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--widths", "8,8,8,8,8,8,8", "--filters", "4", "--crop", "64", "--batch", "2"]
+SMALL += ["--workers", "0", "--device", "cpu"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, slides: list[LoadedSlide]) -> Path:
+    """data/ with two training slides of 320 px, and vgg.safetensors with random weights."""
+    manifest = []
+    for slide in slides:
+        for kind, values in (("images", slide.image_u8), ("instances", slide.labels)):
+            path = tmp_path / "data" / "train" / kind / f"{slide.id}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            doubled = np.tile(values, (2, 2, 1)[: values.ndim])
+            Image.fromarray(doubled.astype(np.uint8 if kind == "images" else np.uint16)).save(path)
+        manifest.append({"id": slide.id, "split": "train", "organ": slide.organ})
+    (tmp_path / "data" / "manifest.json").write_text(json.dumps(manifest))
+    save_file(random_vgg(), tmp_path / "vgg.safetensors")
+    return tmp_path
+
+
+def train(folder: Path, *options: str, processes: int = 1) -> subprocess.CompletedProcess[str]:
+    launcher = [sys.executable, "-m", "training.train"]
+    if processes > 1:
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone",
+                    "--nproc-per-node", str(processes), "-m", "training.train"]  # fmt: skip
+    files = [
+        "--data",
+        folder / "data",
+        "--vgg",
+        folder / "vgg.safetensors",
+        "--run-dir",
+        folder / "run",
+    ]
+    return subprocess.run(
+        [*launcher, *map(str, files), *SMALL, *options],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+        capture_output=True,
+    )
+
+
+def steps_logged(folder: Path) -> list[int]:
+    lines = (folder / "run" / "log.jsonl").read_text().splitlines()
+    return [json.loads(line)["step"] for line in lines]
+
+
+def test_a_run_ends_in_a_checkpoint_that_serves(folder: Path) -> None:
+    done = train(folder, "--steps", "2", "--log-every", "1")
+    assert done.returncode == 0, done.stderr
+    synthesizer = Synthesizer.load(folder / "run" / "checkpoint.safetensors")
+    assert synthesizer.card.training["steps"] == 2
+    assert synthesizer.styles.organs == ["kidney", "liver"]
+    tile = synthesizer.synthesize(
+        np.zeros((32, 32), int), synthesizer.styles.vector("liver"), seed=0
+    )
+    assert tile.shape == (32, 32, 3)
+
+
+def test_two_processes_stop_together_resume_and_export(folder: Path) -> None:
+    first = train(folder, "--steps", "3", "--log-every", "1", "--minutes", "0", processes=2)
+    assert first.returncode == 0, first.stderr
+    assert steps_logged(folder) == [1]
+    second = train(folder, "--steps", "3", "--log-every", "1", processes=2)
+    assert second.returncode == 0, second.stderr
+    assert steps_logged(folder) == [1, 2, 3]
+    assert Synthesizer.load(folder / "run" / "checkpoint.safetensors").card.training["steps"] == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--crop", "100"], "multiple of 16"),
+        (["--crop", "512"], "320 x 320 px"),
+        (["--widths", "8,8"], "7 positive numbers"),
+        (["--vgg", "nowhere.safetensors"], "No VGG19 weights"),
+        (["--data", "nowhere"], "no folder nowhere"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(
+    folder: Path, options: list[str], message: str
+) -> None:
+    done = train(folder, "--steps", "1", *options)
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert message in line
