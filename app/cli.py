@@ -31,6 +31,9 @@ CheckpointOption = Annotated[
         show_default="SIAN_CHECKPOINT, or the released one",
     ),
 ]
+DeviceOption = Annotated[
+    str | None, typer.Option(help="cpu, cuda or cuda:N.", show_default="SIAN_DEVICE, or cpu")
+]
 
 
 def main() -> None:
@@ -67,17 +70,20 @@ def serve(
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
     ] = 8000,
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = None,
 ) -> None:
     """Start the web service: HTTP front end and engine in one process.
 
-    Everything else is set by environment variables, see docs/http-api.md: SIAN_CHECKPOINT,
+    The settings are environment variables, see docs/http-api.md: SIAN_CHECKPOINT,
     SIAN_DATA_DIR, SIAN_DEVICE, SIAN_THREADS, SIAN_QUEUE_LIMIT, SIAN_RETENTION_HOURS,
     SIAN_MAX_UPLOAD_MB, SIAN_MAX_STYLE_MPX, SIAN_RESPONSE_WAIT_S.
     """
     from app.server import run
     from app.settings import Settings
 
-    run(Settings.load(), host=host, port=port)
+    settings = Settings.load(checkpoint=checkpoint, device=device)
+    run(settings, host=host, port=port)
 
 
 @app.command()
@@ -115,9 +121,7 @@ def synthesize(
         ),
     ] = False,
     checkpoint: CheckpointOption = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda or cuda:N.", show_default="SIAN_DEVICE, or cpu")
-    ] = None,
+    device: DeviceOption = None,
 ) -> None:
     """Make tiles from a mask, without a server.
 
@@ -128,6 +132,8 @@ def synthesize(
     from worker import synthesis
     from worker.request import Style, SynthesisRequest, draw_seed, parse_weights, sha256
 
+    if out.suffix.lower() != ".png":
+        raise ParameterInvalid(f"--out {out}: tiles are PNG files; give it the suffix .png.")
     settings = Settings.load(checkpoint=checkpoint, device=device)
     mask_bytes = _read(mask, "mask", MaskMissing)
     image = _read(style, "style image", StyleMissing) if style is not None else None

@@ -4,6 +4,7 @@ import logging
 import re
 import time
 import uuid
+from urllib.parse import quote
 
 from fastapi import Request
 from starlette.datastructures import Headers, MutableHeaders
@@ -58,7 +59,9 @@ class RequestContext:
         finally:
             took_ms = 1000 * (time.monotonic() - began)
             level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
-            logger.log(level, "%s %s %d %.0f ms", scope["method"], scope["path"], status, took_ms)
+            # Quoted again: a decoded path may hold line breaks, and so forge lines of the log.
+            path = quote(scope["path"], errors="replace")
+            logger.log(level, "%s %s %d %.0f ms", scope["method"], path, status, took_ms)
 
 
 class BodyLimit:

@@ -58,19 +58,25 @@ def _quality(offer: str, ranges: list[tuple[str, float]]) -> float:
 
 
 def preferred_wait(prefer: str | None, *, longest_s: float) -> tuple[float, str | None]:
-    """How long to wait for the result, and the preference that was applied, if any.
+    """How long to wait for the result, and the preferences that were applied, if any.
 
-    ``respond-async``: 0. ``wait=N``: N seconds, at most ``longest_s``. Preferences that are
-    unknown or make no sense are ignored, as RFC 7240 asks.
+    ``wait=N``: N seconds, at most ``longest_s``. ``respond-async``: 0 unless ``wait`` says
+    otherwise. Of two that contradict each other the first holds, and those that are unknown or
+    make no sense are ignored, as RFC 7240 asks.
     """
+    is_async, wait_s = False, None
     for part in (prefer or "").split(","):
         match = _PREFERENCE.fullmatch(part)
         if not match:
             continue
         name, value = match[1].lower(), (match[2] or "").strip('"')
         if name == "respond-async":
-            return 0.0, name
-        if name == "wait" and value.isascii() and value.isdigit():
+            is_async = True
+        if name == "wait" and wait_s is None and value.isascii() and value.isdigit():
             wait_s = min(float(value), longest_s)
-            return wait_s, f"wait={wait_s:g}"
-    return longest_s, None
+    applied = ["respond-async"] if is_async else []
+    if wait_s is not None:
+        applied.append(f"wait={wait_s:g}")
+    else:
+        wait_s = 0.0 if is_async else longest_s
+    return wait_s, ", ".join(applied) or None

@@ -64,7 +64,6 @@ OUTCOMES: dict[type[SianError], Outcome] = {
     errors.OutputUnknown: Outcome(404, Exit.DATA),
     errors.NotAcceptable: Outcome(406, Exit.USAGE),
     errors.QueueFull: Outcome(429, Exit.TEMPORARY),
-    errors.DeadlineExceeded: Outcome(504, Exit.TEMPORARY),
     errors.SynthesisFailed: Outcome(500, Exit.SOFTWARE),
     errors.CheckpointError: Outcome(500, Exit.CONFIGURATION),
     errors.CheckpointMissing: Outcome(500, Exit.CONFIGURATION),
@@ -110,6 +109,8 @@ def problem(
     job: str | None = None,
 ) -> JSONResponse:
     """A problem+json response. ``job`` links the job that failed, if there is one."""
+    # JSON may escape half a surrogate pair, which a detail may quote and UTF-8 cannot carry.
+    detail = detail.encode("utf-8", "backslashreplace").decode()
     body = Problem(
         type=f"urn:sian:error:{code}",
         title=code.replace("_", " ").capitalize(),

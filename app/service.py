@@ -43,21 +43,29 @@ class Service:
     def accept(self, request: SynthesisRequest, mask: bytes, style_image: bytes | None) -> Job:
         """Store a request that has been validated, and queue it. Raises QueueFull."""
         job_id = new_job_id()
-        # Files first: whatever is queued can be run, also by a process that starts after a crash.
-        self.artifacts.put(job_id, MASK, mask)
-        if style_image is not None:
-            self.artifacts.put(job_id, STYLE, style_image)
-        job = self.jobs.create(job_id, request)
         try:
-            self.queue.submit(job_id)
-        except QueueFull:
-            self.jobs.discard(job_id)
+            # Files first: whatever is queued can be run, also by a process that starts after a
+            # crash.
+            self.artifacts.put(job_id, MASK, mask)
+            if style_image is not None:
+                self.artifacts.put(job_id, STYLE, style_image)
+            job = self.jobs.create(job_id, request)
+            self._submit(job_id)
+        except Exception:
             self.artifacts.remove(job_id)
             raise
         return job
 
+    def _submit(self, job_id: str) -> None:
+        try:
+            self.queue.submit(job_id)
+        except QueueFull:
+            self.jobs.discard(job_id)
+            raise
+
     def start(self) -> None:
         """Take up what the last process left, and load the network."""
+        self.engine.sweep_orphans()
         self.queue.start(self.jobs.recover())
 
     def stop(self) -> None:
@@ -79,8 +87,12 @@ def build(settings: Settings, *, on_failure: Callable[[SianError], None]) -> Ser
     card = verify(settings.checkpoint)
     lock = _exclusive(settings.data_dir)
     waiters = Waiters()
-    jobs = JobStore(settings.data_dir / "jobs.sqlite", on_finish=waiters.notify)
-    artifacts = Artifacts(settings.data_dir / "artifacts")
+    try:
+        artifacts = _artifacts(settings.data_dir)
+        jobs = JobStore(settings.data_dir / "jobs.sqlite", on_finish=waiters.notify)
+    except SettingsInvalid:
+        lock.close()
+        raise
     engine = Engine(
         partial(
             synthesis.load, settings.checkpoint, device=settings.device, threads=settings.threads
@@ -110,9 +122,7 @@ def _exclusive(data_dir: Path) -> IO[str]:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = (data_dir / "lock").open("w")
     except OSError as error:
-        raise SettingsInvalid(
-            f"SIAN_DATA_DIR={data_dir}: cannot be written ({error.strerror})."
-        ) from None
+        raise _unwritable(data_dir, data_dir, error) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -121,6 +131,21 @@ def _exclusive(data_dir: Path) -> IO[str]:
             f"SIAN_DATA_DIR={data_dir}: another server is using this folder; choose another."
         ) from None
     return lock
+
+
+def _artifacts(data_dir: Path) -> Artifacts:
+    folder = data_dir / "artifacts"
+    try:
+        return Artifacts(folder)
+    except OSError as error:
+        raise _unwritable(data_dir, folder, error) from None
+
+
+def _unwritable(data_dir: Path, folder: Path, error: OSError) -> SettingsInvalid:
+    return SettingsInvalid(
+        f"SIAN_DATA_DIR={data_dir}: the folder {folder} cannot be written ({error.strerror}). "
+        "Make it writable or choose another."
+    )
 
 
 def _service(request: Request) -> Service:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from model.errors import SianError, SynthesisFailed
 from worker import synthesis
 from worker.artifacts import Artifacts
-from worker.jobs import Failure, Job, JobStore, Output
+from worker.jobs import MAX_ATTEMPTS, Failure, Job, JobStore, Output, is_job_id
 from worker.request import Style, SynthesisRequest, sha256
 
 if TYPE_CHECKING:
@@ -79,16 +79,20 @@ class Engine:
         logger.info("ready after %.1f s: %s", time.monotonic() - began, synthesizer.card.name)
 
     def run(self, job_id: str, *, should_stop: Callable[[], bool]) -> None:
-        """Run one queued job to its end. Never raises: what goes wrong is the job's error.
+        """Run one queued job to its end, and remove its inputs. What goes wrong is the job's error.
 
         should_stop is asked before every tile; if it says so, the job goes back to the queue
         with the tiles it has, and goes on from there.
+
+        Raises what the store raises if it cannot record the end, even as a failure. The job is
+        then left as it is; ``retry`` puts it back.
         """
         job = self._jobs.start(job_id)
         if job is None:
             return
         try:
-            self._run(job, should_stop)
+            if not self._run(job, should_stop):
+                return
         except SianError as error:
             logger.info("job %s failed: %s: %s", job_id, error.code, error)
             self._jobs.fail(job_id, Failure(error.code, str(error)))
@@ -98,8 +102,22 @@ class Engine:
                 f"The tile could not be synthesized; the server's log says why (job {job_id})."
             )
             self._jobs.fail(job_id, Failure(SynthesisFailed.code, message))
+        for name in (MASK, STYLE):
+            self._artifacts.discard(job_id, name)
 
-    def _run(self, job: Job, should_stop: Callable[[], bool]) -> None:
+    def retry(self, job_id: str) -> None:
+        """After ``run`` has raised: put the job back, or fail it if that was its last attempt.
+
+        Raises what the store raises.
+        """
+        message = (
+            f"The server could not record this job in {MAX_ATTEMPTS} attempts; its log says why "
+            f"(job {job_id})."
+        )
+        self._jobs.retry(job_id, Failure(SynthesisFailed.code, message))
+
+    def _run(self, job: Job, should_stop: Callable[[], bool]) -> bool:
+        """False if it was stopped before the end."""
         if self._synthesizer is None:
             raise RuntimeError("prepare() comes before run()")
         began = time.monotonic()
@@ -112,13 +130,14 @@ class Engine:
         for index in range(len(job.outputs), request.n):
             if should_stop():
                 self._jobs.requeue(job.id)
-                return
+                return False
             tile = next(tiles)
             self._artifacts.put(job.id, f"{index}.png", tile.png)
             self._artifacts.put(job.id, f"{index}.json", tile.manifest)
             self._jobs.add_output(job.id, Output(seed=tile.seed, sha256=tile.sha256))
         self._jobs.finish(job.id)
         logger.info("job %s done in %.2f s, %d tiles", job.id, time.monotonic() - began, request.n)
+        return True
 
     def keep_house(self) -> None:
         """Expire old jobs, if it has been a while."""
@@ -133,6 +152,14 @@ class Engine:
             self._artifacts.remove(job_id)
             self._jobs.expire(job_id)
         self._jobs.forget_expired_before(now - _TOMBSTONES)
+
+    def sweep_orphans(self) -> None:
+        """Remove files without a job, which a process leaves that dies between storing one and
+        the other. Not while jobs are accepted: their files come first."""
+        known = self._jobs.unexpired()
+        for scope in self._artifacts.scopes():
+            if is_job_id(scope) and scope not in known:
+                self._artifacts.remove(scope)
 
 
 def thumbnail_mask() -> bytes:

@@ -2,10 +2,11 @@
 
 queued ── start ──> running ── finish ──> succeeded ── expire ──> (tombstone)
   ^                  │    └─── fail ────> failed ───── expire ──> (tombstone)
-  └──── requeue ─────┘
+  └─ requeue, retry ─┘
 """
 
 import json
+import re
 import sqlite3
 import threading
 import uuid
@@ -20,7 +21,8 @@ from model.errors import JobExpired, JobUnknown, SettingsInvalid
 from worker.request import SynthesisRequest
 
 MAX_ATTEMPTS = 3
-"""A job that was running each time the process died is not tried a fourth time."""
+"""A job that was running each time the process died, or whose end could not be recorded each
+time, is not tried a fourth time."""
 
 _SCHEMA_VERSION = 1
 _SCHEMA = """
@@ -87,26 +89,15 @@ class JobStore:
 
     ``on_finish`` is called with the id of each job that succeeds or fails, in the thread that
     brought it about.
+
+    Raises:
+        SettingsInvalid: the file is damaged, cannot be written or is of another version.
     """
 
     def __init__(self, path: Path, *, on_finish: Callable[[str], None] = lambda job_id: None):
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.on_finish = on_finish
         self._lock = threading.Lock()
-        # Autocommit: each statement below is a transaction of its own.
-        self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        self._db.row_factory = sqlite3.Row
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = FULL")  # an accepted job outlives a power cut
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _SCHEMA_VERSION):
-            self._db.close()
-            raise SettingsInvalid(
-                f"SIAN_DATA_DIR: {path} was written by another version of this software "
-                f"(schema {version}, this one writes {_SCHEMA_VERSION}); choose another folder."
-            )
-        self._db.executescript(_SCHEMA)
-        self._db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        self._db = _open(path)
 
     def close(self) -> None:
         with self._lock:
@@ -176,6 +167,16 @@ class JobStore:
             JobState.QUEUED, job_id, JobState.RUNNING,
         )  # fmt: skip
 
+    def retry(self, job_id: str, failure: Failure) -> None:
+        """running -> queued, after a run whose end could not be recorded: the attempt counts.
+        The last of ``MAX_ATTEMPTS`` fails the job."""
+        rows = self._execute(
+            "UPDATE jobs SET state = ? WHERE id = ? AND state = ? AND attempts < ? RETURNING id",
+            JobState.QUEUED, job_id, JobState.RUNNING, MAX_ATTEMPTS,
+        )  # fmt: skip
+        if not rows:
+            self.fail(job_id, failure)
+
     def recover(self) -> list[str]:
         """After a start: put back what the last process left running; all queued ids, in order.
 
@@ -195,6 +196,11 @@ class JobStore:
         )
         rows = self._execute("SELECT id FROM jobs WHERE state = ? ORDER BY rowid", JobState.QUEUED)
         return [row["id"] for row in rows]
+
+    def unexpired(self) -> set[str]:
+        """Ids of all jobs that may have files."""
+        rows = self._execute("SELECT id FROM jobs WHERE expired_at IS NULL")
+        return {row["id"] for row in rows}
 
     def finished_before(self, moment: datetime) -> list[str]:
         """Ids of finished jobs that have not expired yet."""
@@ -220,9 +226,48 @@ class JobStore:
             return self._db.execute(statement, values).fetchall()
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        # Autocommit: each statement of the store is a transaction of its own.
+        database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            _set_up(database, path)
+        except BaseException:
+            database.close()
+            raise
+    except sqlite3.Error as error:
+        raise SettingsInvalid(
+            f"SIAN_DATA_DIR: {path} cannot be used ({error}). Make it writable, restore it, or "
+            "choose another folder."
+        ) from None
+    return database
+
+
+def _set_up(database: sqlite3.Connection, path: Path) -> None:
+    database.row_factory = sqlite3.Row
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")  # an accepted job outlives a power cut
+    (finding,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if finding != "ok":
+        raise sqlite3.DatabaseError(" ".join(finding.split()))
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if version not in (0, _SCHEMA_VERSION):
+        raise SettingsInvalid(
+            f"SIAN_DATA_DIR: {path} was written by another version of this software "
+            f"(schema {version}, this one writes {_SCHEMA_VERSION}); choose another folder."
+        )
+    database.executescript(_SCHEMA)
+    database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+
+
 def new_job_id() -> str:
     """32 hexadecimal digits that cannot be guessed."""
     return uuid.uuid4().hex
+
+
+def is_job_id(name: str) -> bool:
+    """Whether ``new_job_id`` may have given it."""
+    return re.fullmatch(r"[0-9a-f]{32}", name) is not None
 
 
 def expired(job_id: str) -> JobExpired:

@@ -12,6 +12,8 @@ from worker.engine import Engine
 
 _IDLE_S = 1.0
 """How long the thread waits for a job before it looks for housekeeping."""
+_PAUSE_S = 5.0
+"""How long it gives a store that cannot be written to recover."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,16 +50,20 @@ class LocalQueue:
         self._waiting.extend(recovered)
         self._thread.start()
 
+    def check_room(self) -> None:
+        """Raises QueueFull if ``submit`` would now."""
+        if len(self._waiting) >= self._limit:
+            raise QueueFull(
+                f"{self._limit} jobs are waiting, which is all this server accepts; "
+                "send the request again later.",
+                # A place is free when the running job is done.
+                retry_after_s=max(1, math.ceil(self._job_s)),
+            )
+
     def submit(self, job_id: str) -> None:
         """Raises QueueFull."""
         with self._changed:
-            if len(self._waiting) >= self._limit:
-                raise QueueFull(
-                    f"{self._limit} jobs are waiting, which is all this server accepts; "
-                    "send the request again later.",
-                    # A place is free when the running job is done.
-                    retry_after_s=max(1, math.ceil(self._job_s)),
-                )
+            self.check_room()
             self._waiting.append(job_id)
             self._changed.notify()
 
@@ -81,15 +87,32 @@ class LocalQueue:
             return
         while not self._stopping.is_set():
             job_id = self._next()
+            if job_id is not None:
+                began = time.monotonic()
+                self._run_job(job_id)
+                self._job_s += (time.monotonic() - began - self._job_s) / 4
             try:
-                if job_id is not None:
-                    began = time.monotonic()
-                    self._engine.run(job_id, should_stop=self._stopping.is_set)
-                    self._job_s += (time.monotonic() - began - self._job_s) / 4
                 self._engine.keep_house()
             except Exception:
-                # The disk, most likely. The job stays in the store; the next one may fare better.
-                logger.exception("the engine could not keep its records")
+                logger.exception("old jobs could not be removed")
+
+    def _run_job(self, job_id: str) -> None:
+        """Run a job, and again while the store cannot record how it ended.
+
+        The store bounds the attempts. None counts while nothing can be written at all, a full
+        disk most likely, but then no other job would fare better.
+        """
+        was_run = False
+        while not self._stopping.is_set():
+            try:
+                if was_run:
+                    self._engine.retry(job_id)
+                self._engine.run(job_id, should_stop=self._stopping.is_set)
+                return
+            except Exception:
+                logger.exception("job %s could not be recorded; it is tried again", job_id)
+                was_run = True
+                self._stopping.wait(_PAUSE_S)
 
     def _next(self) -> str | None:
         with self._changed:

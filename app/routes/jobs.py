@@ -100,7 +100,8 @@ def output_response(service: Service, job: Job, index: int) -> Response:
 
 
 def job_document(request: Request, service: Service, job: Job) -> JobDocument:
-    """The JSON form of a job. Links are paths, so that they hold behind any proxy."""
+    """The JSON form of a job. Links are paths from the root, so that they hold behind a proxy
+    of any name, but not behind one that strips a prefix."""
     error = None
     if job.failure is not None:
         error = JobError(code=job.failure.code, detail=job.failure.message)

@@ -23,7 +23,7 @@ PNG, JSON = "image/png", "application/json"
 _JOB_HEADERS = {
     "Location": {"description": "The job.", "schema": {"type": "string"}},
     "Preference-Applied": {
-        "description": "The preference that was followed (RFC 7240).",
+        "description": "The preferences that were followed (RFC 7240).",
         "schema": {"type": "string"},
     },
 }
@@ -91,8 +91,9 @@ async def synthesize(
     prefer: Annotated[
         str | None,
         Header(
-            description="`respond-async`: answer 202 at once. `wait=N`: answer 202 if it is not "
-            "done after N seconds. Without it the server waits as long as it is set to, 60 s.",
+            description="`respond-async`: answer 202 at once. `wait=N`, alone or with it: answer "
+            "202 if it is not done after N seconds. Without either the server waits as long as "
+            "it is set to, 60 s.",
             examples=["respond-async"],
         ),
     ] = None,
@@ -108,6 +109,7 @@ async def synthesize(
     if media_type is None:
         offers = f"{PNG} or {JSON}" if form.n == 1 else f"{JSON} (several tiles do not fit a PNG)"
         raise NotAcceptable(f"Accept: {accept} takes nothing this request can give: {offers}.")
+    service.queue.check_room()  # before the work of decoding; submit decides
     job = await anyio.to_thread.run_sync(_accept, service, form, limiter=service.decoders)
     wait_s, applied = preferred_wait(prefer, longest_s=service.settings.response_wait_s)
     job = await service.waiters.wait(service.jobs, job.id, wait_s)

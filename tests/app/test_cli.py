@@ -2,12 +2,14 @@ import hashlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from app import cli
+from app import cli, server
 from tests.fakes import mask_png, style_png
+from worker import synthesis
 
 
 @pytest.fixture
@@ -126,6 +128,8 @@ def test_lists_the_presets(run):
         (["--mask", "mask.png", "--organ", "kidney", "--device", "tpu"], 78, "SIAN_DEVICE=tpu"),
         (["--mask", "mask.png", "--organ", "kidney", "--checkpoint", "no"], 78, "no checkpoint"),
         (["--mask", "mask.png", "--organ", "kidney", "--out", "no/t.png"], 64, "no/t.png"),
+        (["--mask", "mask.png", "--organ", "kidney", "--out", "t.json"], 64, "suffix .png"),
+        (["--mask", "mask.png", "--organ", "kidney", "--out", "tile"], 64, "suffix .png"),
     ],
 )
 def test_errors_are_one_line(run, mask, tmp_path, options, exit_code, text):
@@ -140,6 +144,25 @@ def test_a_bad_setting_is_named(run, monkeypatch):
     monkeypatch.setenv("SIAN_THREADS", "many")
     check_error(run("styles"), 78, "SIAN_THREADS=many")
     check_error(run("serve"), 78, "SIAN_THREADS=many")
+
+
+def test_the_suffix_is_looked_at_before_the_network_is_loaded(run, mask, monkeypatch):
+    def load(*arguments, **options):
+        raise AssertionError
+
+    monkeypatch.setattr(synthesis, "load", load)
+    result = run("synthesize", "--mask", mask, "--organ", "kidney", "--out", "tile.json")
+    check_error(result, 64, "suffix .png")
+
+
+def test_serve_takes_a_checkpoint_and_a_device(run, monkeypatch, tmp_path):
+    served = []
+    monkeypatch.setattr(server, "run", lambda settings, **options: served.append(settings))
+    monkeypatch.setenv("SIAN_DEVICE", "cuda")
+    assert run("serve", "--checkpoint", "mine.safetensors", "--device", "cpu") == (0, "", "")
+    (settings,) = served
+    assert settings.checkpoint == Path("mine.safetensors")
+    assert settings.device == "cpu"
 
 
 @pytest.mark.parametrize("command", ["evaluate", "train"])

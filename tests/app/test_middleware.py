@@ -32,6 +32,13 @@ def test_requests_are_logged(client, caplog):
     assert lines[0].startswith("GET /styles 200 ")
 
 
+def test_a_path_cannot_forge_a_line_of_the_log(client, caplog):
+    caplog.set_level(logging.INFO)
+    client.get("/styles/%0AINJECTED%E2%80%A8%1B")
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "app.middleware"]
+    assert line.startswith("GET /styles/%0AINJECTED%E2%80%A8%1B 404 ")
+
+
 def test_an_unexpected_error_is_a_problem_without_its_traceback(client, monkeypatch, caplog):
     def explode(job_id):
         raise RuntimeError("secret detail")

@@ -1,7 +1,9 @@
+import json
 import re
 from pathlib import Path
 
 import pytest
+from fastapi import Request
 
 from app import problems
 from app.problems import HTTP_CODES, OUTCOMES, documented, status_of
@@ -54,7 +56,7 @@ def test_the_page_lists_every_code():
         if not issubclass(kind, errors.TrainingError | errors.CheckpointError)
         and not kind.__subclasses__()
     }
-    not_over_http = {"settings_invalid", "mask_unwritable", "deadline_exceeded"}
+    not_over_http = {"settings_invalid", "mask_unwritable"}
     assert listed == (by_http - not_over_http) | set(HTTP_CODES.values())
 
 
@@ -63,3 +65,10 @@ def test_http_codes_do_not_contradict_the_tree(status):
     code = HTTP_CODES[status]
     if code in {kind.code for kind in tree()}:
         assert problems.status_of(code) == status
+
+
+def test_any_detail_can_be_sent():
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+    scope["server"] = ("testserver", 80)
+    response = problems.problem(Request(scope), 422, "style_unknown", "\ud800 and \u00e9")
+    assert json.loads(response.body)["detail"] == "\\ud800 and \u00e9"

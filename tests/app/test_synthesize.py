@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import sqlite3
 
 import numpy as np
 import pytest
@@ -150,6 +151,12 @@ def test_a_preference_that_makes_no_sense_is_ignored(post):
     assert "Preference-Applied" not in response.headers
 
 
+def test_waits_as_asked_before_it_goes_on_without_the_client(post):
+    response = post({"Prefer": "respond-async, wait=30"}, organ="kidney")
+    assert response.status_code == 200
+    assert response.headers["Preference-Applied"] == "respond-async, wait=30"
+
+
 # Media types
 
 
@@ -208,6 +215,13 @@ def test_a_full_queue(start, busy, mask_file):
     artifacts = client.app.state.service.settings.data_dir / "artifacts"
     kept = {path.name for path in artifacts.iterdir()}
     assert kept == {response.json()["id"] for response in accepted}
+
+
+def test_a_full_queue_refuses_before_it_looks_at_the_mask(start, busy, mask_file):
+    client = start(queue_limit=1)
+    fields = {"organ": "kidney"}
+    assert client.post("/synthesize", files=mask_file, data=fields, headers=ASYNC).is_success
+    check_problem(client.post("/synthesize", files={"mask": b"x"}, data=fields), 429, "queue_full")
 
 
 # Bad input: every case its own code
@@ -271,6 +285,8 @@ def test_a_style_image_beyond_the_servers_limit(start, mask_file):
         ({"organ": "spleen"}, "style_unknown"),
         ({"organ": "../kidney"}, "style_unknown"),
         ({"styles": '{"spleen": 1}'}, "style_unknown"),
+        ({"styles": '{"\\ud800": 1}'}, "style_unknown"),
+        ({"styles": '{"\\ud800": -1}'}, "style_weights_invalid"),
         ({"styles": "kidney"}, "style_weights_invalid"),
         ({"styles": "{}"}, "style_weights_invalid"),
         ({"styles": '{"kidney": -1}'}, "style_weights_invalid"),
@@ -368,3 +384,16 @@ def test_bad_input_leaves_nothing_behind(client, post):
     left = [path.name for path in (data_dir / "artifacts").iterdir()]
     assert [name for name in left if not name.startswith("thumbnails-")] == []
     assert client.app.state.service.jobs.recover() == []
+
+
+def test_a_store_that_fails_leaves_no_files_behind(client, post, monkeypatch):
+    post(organ="kidney")
+    parts = client.app.state.service
+
+    def full(*arguments):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    before = set(parts.artifacts.scopes())
+    monkeypatch.setattr(parts.jobs, "create", full)
+    check_problem(post(organ="kidney"), 500, "internal_error")
+    assert set(parts.artifacts.scopes()) == before

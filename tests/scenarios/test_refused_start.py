@@ -7,7 +7,10 @@ import subprocess
 import sys
 
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
+from model.checkpoint import sha256_of
 from tests.scenarios.conftest import RELEASE, ROOT
 
 CONFIGURATION = 78
@@ -48,6 +51,10 @@ def with_a_flipped_bit(checkpoint):
     checkpoint.write_bytes(data)
 
 
+def with_an_edited_card(checkpoint):
+    change_card(checkpoint, style_dim=1)
+
+
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
@@ -56,6 +63,7 @@ def with_a_flipped_bit(checkpoint):
         (truncated, "cut short or damaged"),
         (of_another_version, "format version 99"),
         (with_a_flipped_bit, "SHA-256"),
+        (with_an_edited_card, "it has been edited"),
     ],
 )
 def test_a_bad_checkpoint(serve, checkpoint, spoil, text):
@@ -69,8 +77,12 @@ def test_a_bad_checkpoint(serve, checkpoint, spoil, text):
 
 def test_weights_that_do_not_fit_their_card(serve, checkpoint):
     """Only loading shows it, which happens while the server already answers /healthz."""
-    card = json.loads(checkpoint.with_suffix(".json").read_text())
-    change_card(checkpoint, network={**card["network"], "branch_filters": 16})
+    with safe_open(checkpoint, "numpy") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    del tensors[next(name for name in tensors if name.startswith("generator."))]
+    save_file(tensors, checkpoint, metadata)
+    change_card(checkpoint, sha256=sha256_of(checkpoint))
     server = serve(checkpoint=checkpoint)
     assert server.wait() == CONFIGURATION
     assert server.log[-1].startswith("sian: The weights in ")
@@ -92,6 +104,21 @@ def test_a_data_folder_that_is_a_file(serve, tmp_path):
     assert server.wait() == CONFIGURATION
     (line,) = server.log
     assert "SIAN_DATA_DIR" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("jobs.sqlite", "not a database"), ("artifacts", "cannot be written")]
+)
+def test_a_data_folder_with_damage(serve, tmp_path, name, text):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / name).write_bytes(b"damaged" * 1000)
+    server = serve(data_dir=folder)
+    assert server.wait() == CONFIGURATION
+    (line,) = server.log
+    assert line.startswith("sian: SIAN_DATA_DIR")
+    assert str(folder / name) in line
+    assert text in line
 
 
 def test_a_port_in_use(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -59,3 +60,44 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypat
         artifacts.put("job", "0.png", b"new")
     assert [path.name for path in (tmp_path / "job").iterdir()] == ["0.png"]
     assert artifacts.get("job", "0.png") == b"old"
+
+
+def test_discards_one_file(artifacts):
+    artifacts.put("job", "mask", b"")
+    artifacts.put("job", "0.png", b"tile")
+    for _ in range(2):
+        artifacts.discard("job", "mask")
+    assert not artifacts.exists("job", "mask")
+    assert artifacts.exists("job", "0.png")
+
+
+def test_names_its_scopes(artifacts):
+    assert artifacts.scopes() == []
+    artifacts.put("a", "mask", b"")
+    artifacts.put("b", "mask", b"")
+    assert sorted(artifacts.scopes()) == ["a", "b"]
+
+
+def test_syncs_the_file_then_the_folder_that_names_it(artifacts, monkeypatch):
+    synced = []
+    sync = os.fsync
+
+    def noting(descriptor):
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    artifacts.put("job", "0.png", b"tile")
+    folders, file, scope = synced
+    assert folders == "artifacts"
+    assert file.startswith(".0.png.")
+    assert scope == "job"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="File exists"):
+        Artifacts(tmp_path / "file")
+    (tmp_path / "link").symlink_to("/proc")  # which not even root can write files to
+    with pytest.raises(OSError, match="No such file"):
+        Artifacts(tmp_path / "link")

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import json
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,8 +10,8 @@ from PIL import Image
 
 from model.errors import CheckpointMismatch, JobExpired, MaskBinary
 from tests.fakes import ORGANS, FakeSynthesizer
-from worker.engine import Engine, thumbnail_mask, thumbnail_scope
-from worker.jobs import JobState, Output
+from worker.engine import MASK, STYLE, Engine, thumbnail_mask, thumbnail_scope
+from worker.jobs import MAX_ATTEMPTS, JobState, Output, new_job_id
 from worker.request import tile_seed
 
 RETENTION = timedelta(hours=1)
@@ -148,6 +149,67 @@ def test_a_stop_keeps_what_is_done_and_the_next_run_goes_on(
     for index in range(4):
         name = f"{index}.png"
         assert artifacts.get(stopped, name) == artifacts.get(whole, name)
+
+
+def test_inputs_go_when_the_job_has_ended(engine, synthesizer, artifacts, accept):
+    done, stopped, failed = accept(), accept(), accept()
+    for job_id in (done, stopped, failed):
+        artifacts.put(job_id, STYLE, b"")
+    engine.run(done, should_stop=never)
+    engine.run(stopped, should_stop=lambda: True)
+
+    def refuse(made):
+        raise MaskBinary("All nuclei share one value.")
+
+    synthesizer.before = refuse
+    engine.run(failed, should_stop=never)
+    for job_id, kept in ((done, False), (stopped, True), (failed, False)):
+        assert artifacts.exists(job_id, MASK) is kept
+        assert artifacts.exists(job_id, STYLE) is kept
+    assert artifacts.exists(done, "0.png")
+
+
+def full_disk(*arguments):
+    raise sqlite3.OperationalError("database or disk is full")
+
+
+def test_a_job_whose_end_cannot_be_recorded_is_tried_again(
+    engine, jobs, artifacts, accept, monkeypatch
+):
+    job_id = accept(n=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "add_output", full_disk)
+        patch.setattr(jobs, "fail", full_disk)
+        with pytest.raises(sqlite3.OperationalError):
+            engine.run(job_id, should_stop=never)
+    assert jobs.get(job_id).state is JobState.RUNNING
+    assert artifacts.exists(job_id, MASK)
+    engine.retry(job_id)
+    engine.run(job_id, should_stop=never)
+    assert jobs.get(job_id).state is JobState.SUCCEEDED
+    assert len(jobs.get(job_id).outputs) == 2
+
+
+def test_it_is_not_tried_for_ever(engine, jobs, accept, monkeypatch):
+    job_id = accept()
+    for _ in range(MAX_ATTEMPTS):
+        with monkeypatch.context() as patch:
+            patch.setattr(jobs, "add_output", full_disk)
+            patch.setattr(jobs, "fail", full_disk)
+            with pytest.raises(sqlite3.OperationalError):
+                engine.run(job_id, should_stop=never)
+        engine.retry(job_id)
+    failure = jobs.get(job_id).failure
+    assert failure.code == "synthesis_failed"
+    assert "could not record" in failure.message
+
+
+def test_sweeps_files_without_a_job(engine, synthesizer, artifacts, accept):
+    waiting, orphan = accept(), new_job_id()
+    artifacts.put(orphan, MASK, b"")
+    engine.sweep_orphans()
+    kept = {waiting, thumbnail_scope(synthesizer.card.sha256)}
+    assert set(artifacts.scopes()) == kept
 
 
 def test_sweeps_what_is_older_than_the_retention(engine, jobs, artifacts, accept):

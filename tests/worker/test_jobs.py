@@ -5,7 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from model.errors import JobExpired, JobUnknown, SettingsInvalid
-from worker.jobs import MAX_ATTEMPTS, Failure, JobState, JobStore, Output, new_job_id
+from worker.jobs import (
+    MAX_ATTEMPTS,
+    Failure,
+    JobState,
+    JobStore,
+    Output,
+    is_job_id,
+    new_job_id,
+)
 from worker.request import MAX_SEED, Style, SynthesisRequest
 
 REQUEST = SynthesisRequest(mask_sha256="ab", style=Style(organ="kidney"), seed=MAX_SEED, n=2)
@@ -189,3 +197,56 @@ def test_refuses_a_file_of_another_version(tmp_path):
     database.close()
     with pytest.raises(SettingsInvalid, match=r"SIAN_DATA_DIR.*schema 99"):
         JobStore(path)
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    path = tmp_path / "damaged.sqlite"
+    path.write_bytes(b"no database at all" * 1000)
+    with pytest.raises(SettingsInvalid, match=r"SIAN_DATA_DIR: .*damaged.sqlite cannot be used"):
+        JobStore(path)
+
+
+def test_a_file_damaged_in_the_middle_is_named(tmp_path):
+    path = tmp_path / "damaged.sqlite"
+    jobs = JobStore(path)
+    for _ in range(100):
+        create(jobs)
+    jobs.close()
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\xff" * (len(data) - 4096)
+    path.write_bytes(data)
+    with pytest.raises(SettingsInvalid, match=r"SIAN_DATA_DIR: .*damaged.sqlite cannot be used"):
+        JobStore(path)
+
+
+def test_a_file_that_cannot_be_opened_is_named(tmp_path):
+    with pytest.raises(SettingsInvalid, match="cannot be used"):
+        JobStore(tmp_path)
+
+
+def test_a_retry_counts_as_an_attempt(jobs):
+    job_id = create(jobs)
+    failure = Failure("synthesis_failed", "why")
+    for _ in range(MAX_ATTEMPTS - 1):
+        assert jobs.start(job_id) is not None
+        jobs.retry(job_id, failure)
+        assert jobs.get(job_id).state is JobState.QUEUED
+    jobs.retry(job_id, failure)  # of a job that does not run
+    assert jobs.start(job_id) is not None
+    jobs.retry(job_id, failure)
+    assert jobs.get(job_id).failure == failure
+
+
+def test_knows_whose_files_may_be_there(jobs):
+    queued, gone = create(jobs), create(jobs)
+    jobs.start(gone)
+    jobs.finish(gone)
+    assert jobs.unexpired() == {queued, gone}
+    jobs.expire(gone)
+    assert jobs.unexpired() == {queued}
+
+
+def test_knows_its_own_ids():
+    assert is_job_id(new_job_id())
+    assert not is_job_id("thumbnails-3f0c9a7e5d1b4c86")
+    assert not is_job_id(new_job_id() + "\n")

@@ -1,8 +1,13 @@
+import sqlite3
 import threading
+from datetime import timedelta
 
 import pytest
 
 from model.errors import CheckpointMismatch, QueueFull
+from tests.fakes import FakeSynthesizer
+from worker.engine import Engine
+from worker.jobs import JobState
 from worker.queue import LocalQueue
 
 PATIENCE_S = 30
@@ -18,6 +23,8 @@ class RecordingEngine:
         self.go_on = threading.Event()
         self.housekeeping = 0
         self.stopped_in_a_job = False
+        self.retried: list[str] = []
+        self.poisoned = True
 
     def prepare(self, *, should_stop) -> None:
         if self.prepare_error is not None:
@@ -28,8 +35,14 @@ class RecordingEngine:
         self.running.set()
         assert self.go_on.wait(PATIENCE_S)
         self.stopped_in_a_job = should_stop()
-        if job_id == "poison":
+        if job_id == "poison" and self.poisoned:
             raise RuntimeError("the disk is full")
+
+    def retry(self, job_id):
+        self.retried.append(job_id)
+        if len(self.retried) == 1:
+            raise RuntimeError("the disk is still full")
+        self.poisoned = False
 
     def keep_house(self):
         self.housekeeping += 1
@@ -105,12 +118,53 @@ def test_a_stop_lets_the_running_job_finish_and_starts_no_other():
     assert engine.stopped_in_a_job
 
 
-def test_goes_on_after_an_error_of_the_engine(caplog):
+def test_runs_again_what_could_not_be_recorded(caplog, monkeypatch):
+    monkeypatch.setattr("worker.queue._PAUSE_S", 0)
     engine = RecordingEngine()
     queue = start(engine, recovered=["poison", "next"])
-    drain(queue, engine, 2)
-    assert engine.ran == ["poison", "next"]
+    drain(queue, engine, 3)
+    assert engine.ran == ["poison", "poison", "next"]
+    assert engine.retried == ["poison", "poison"]
     assert "the disk is full" in caplog.text
+
+
+def test_a_stop_ends_the_pause_of_a_store_that_fails(caplog):
+    engine = RecordingEngine()
+    engine.go_on.set()
+    queue = start(engine, recovered=["poison", "next"])
+    assert engine.running.wait(PATIENCE_S)
+    queue.stop()
+    assert engine.ran == ["poison"]
+
+
+@pytest.mark.parametrize("methods", [["start"], ["add_output", "fail", "retry"]])
+def test_a_store_that_fails_once_costs_no_job(
+    checkpoint, jobs, artifacts, accept, monkeypatch, methods
+):
+    monkeypatch.setattr("worker.queue._PAUSE_S", 0)
+    ended = threading.Event()
+    jobs.on_finish = lambda job_id: ended.set()
+    working = {name: getattr(jobs, name) for name in methods}
+
+    def failing_once(name):
+        def fail(*arguments):
+            monkeypatch.setattr(jobs, name, working[name])
+            raise sqlite3.OperationalError("database or disk is full")
+
+        return fail
+
+    for name in methods:
+        monkeypatch.setattr(jobs, name, failing_once(name))
+    job_id = accept(n=2)
+    engine = Engine(
+        lambda: FakeSynthesizer(checkpoint), jobs, artifacts, retention=timedelta(hours=1)
+    )
+    queue = start(engine, recovered=[job_id])
+    assert ended.wait(PATIENCE_S)
+    queue.stop()
+    job = jobs.get(job_id)
+    assert job.state is JobState.SUCCEEDED
+    assert len(job.outputs) == 2
 
 
 def test_keeps_house_between_jobs():
