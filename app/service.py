@@ -128,7 +128,8 @@ def _exclusive(data_dir: Path) -> IO[str]:
     except BlockingIOError:
         lock.close()
         raise SettingsInvalid(
-            f"SIAN_DATA_DIR={data_dir}: another server is using this folder; choose another."
+            f"SIAN_DATA_DIR={data_dir}: a server is running on this folder already. Use it, "
+            "or set SIAN_DATA_DIR to another folder for a second."
         ) from None
     return lock
 

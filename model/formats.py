@@ -73,8 +73,8 @@ def read_mask(
     if _is_binary(mask):
         raise MaskBinary(
             f"The mask is binary: all nuclei share the value {mask.max()}. Give each nucleus its "
-            "own id; or ask for label_components to make every connected component a nucleus, "
-            "which merges nuclei that touch."
+            "own id; or set label_components=true (--label-components) to make every connected "
+            "component a nucleus, which merges nuclei that touch."
         )
     return mask
 

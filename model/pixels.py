@@ -14,7 +14,8 @@ Module = TypeVar("Module", bound=nn.Module)
 
 def image_to_pm1(image_u8: NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) uint8 -> (1, 3, H, W) float32 in [-1, 1]."""
-    tensor = torch.from_numpy(np.ascontiguousarray(image_u8)).permute(2, 0, 1)[None]
+    copy = np.array(image_u8, order="C")  # the original may be read-only or a flipped view
+    tensor = torch.from_numpy(copy).permute(2, 0, 1)[None]
     return u8_to_pm1(tensor)
 
 

@@ -9,7 +9,13 @@ from torch import Tensor
 
 from model.checkpoint import Card, load_networks
 from model.encoder import StyleEncoder
-from model.errors import MaskTooLarge, MaskTooSmall, ParameterInvalid, StyleTooSmall
+from model.errors import (
+    MaskTooLarge,
+    MaskTooSmall,
+    ParameterInvalid,
+    StyleTooSmall,
+    StyleUnreadable,
+)
 from model.generator import Generator
 from model.layout import layout_maps
 from model.mask import Labels
@@ -54,8 +60,14 @@ class Synthesizer:
         The image is taken to have the checkpoint's resolution (``card.mpp``).
 
         Raises:
+            StyleUnreadable: not (H, W, 3) uint8.
             StyleTooSmall
         """
+        if image_u8.ndim != 3 or image_u8.shape[2] != 3 or image_u8.dtype != np.uint8:
+            raise StyleUnreadable(
+                f"The style image is {image_u8.dtype} of shape {image_u8.shape}; it must be uint8 "
+                "of shape (height, width, 3). Convert it with PIL's image.convert('RGB')."
+            )
         height, width = image_u8.shape[:2]
         if min(height, width) < SMALLEST_STYLE_PX:
             raise StyleTooSmall(

@@ -32,16 +32,17 @@ class Style:
     image_sha256: str | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name, value in asdict(self).items() if value is not None]
+        names = {"organ": "organ", "weights": "styles", "image_sha256": "style"}
+        given = [names[name] for name, value in asdict(self).items() if value is not None]
         if not given:
             raise StyleMissing(
-                "No style given. Send exactly one of: a style image, an organ preset, "
-                "or a mix of presets as JSON weights."
+                "No style given. Give exactly one of: style (an image), organ (a preset), or "
+                "styles (a mix of presets as JSON weights)."
             )
         if len(given) > 1:
             raise StyleConflict(
-                f"{len(given)} styles given ({', '.join(given)}). Send exactly one of: "
-                "a style image, an organ preset, or a mix of presets."
+                f"{len(given)} styles given ({', '.join(given)}). Give exactly one of: "
+                "style (an image), organ (a preset), or styles (a mix of presets)."
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from model.errors import (
     MaskTooSmall,
     ParameterInvalid,
     StyleTooSmall,
+    StyleUnreadable,
 )
 from model.generator import Generator
 from model.synthesizer import Synthesizer, style_windows
@@ -99,6 +100,14 @@ def test_encoding_a_uniform_image_gives_its_colour(synthesizer: Synthesizer) -> 
     np.testing.assert_allclose(vector[6:9], [1, 0, -1], atol=0.01)
 
 
+def test_read_only_pictures_are_fine(synthesizer: Synthesizer) -> None:
+    """As NumPy sees an image opened by Pillow."""
+    image = np.full((64, 64, 3), 120, np.uint8)
+    expected = synthesizer.encode_style(image)
+    image.flags.writeable = False
+    np.testing.assert_array_equal(synthesizer.encode_style(image), expected)
+
+
 def test_large_style_images_are_read_in_windows() -> None:
     assert style_windows(64, 256) == [(slice(0, 64), slice(0, 256))]
     assert len(style_windows(257, 512)) == 4
@@ -122,5 +131,7 @@ def test_bad_inputs_are_refused(synthesizer: Synthesizer) -> None:
     for error, labels, used, seed in cases:
         with pytest.raises(error):
             synthesizer.synthesize(labels, used, seed=seed)  # type: ignore[arg-type]
+    with pytest.raises(StyleUnreadable, match="convert"):
+        synthesizer.encode_style(np.zeros((100, 100, 4), np.uint8))
     with pytest.raises(StyleTooSmall):
         synthesizer.encode_style(np.zeros((63, 100, 3), np.uint8))

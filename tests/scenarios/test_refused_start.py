@@ -95,7 +95,7 @@ def test_a_data_folder_in_use(serve):
     assert second.wait() == CONFIGURATION
     (line,) = second.log
     assert "SIAN_DATA_DIR" in line
-    assert "another server" in line
+    assert "running on this folder" in line
 
 
 def test_a_data_folder_that_is_a_file(serve, tmp_path):

@@ -64,7 +64,7 @@ def test_survives_json(style):
 def test_exactly_one_style():
     with pytest.raises(StyleMissing):
         Style()
-    with pytest.raises(StyleConflict, match="organ, image_sha256"):
+    with pytest.raises(StyleConflict, match="organ, style"):
         Style(organ="kidney", image_sha256="cd")
 
 
