@@ -47,8 +47,9 @@ def start_process(device: str) -> Process:
 
 
 def end_process(process: Process) -> None:
-    """Leave the group."""
+    """Leave the group together: one that left early would fail the others' last message."""
     if process.world > 1:
+        dist.barrier()
         dist.destroy_process_group()
 
 

@@ -13,7 +13,7 @@ import torch
 from pathlib import Path
 from torch import nn
 from safetensors.torch import save_file
-from training.distributed import average_gradients, average_values, broadcast, start_process
+from training.distributed import average_gradients, average_values, broadcast, end_process, start_process
 
 process = start_process("cpu")
 torch.manual_seed(process.rank)  # different weights, until rank 0 hands out its own
@@ -33,6 +33,7 @@ for _ in range(3):
 mean = average_values(loss.detach().clone(), process)
 state = {k: v.contiguous() for k, v in model.state_dict().items()} | {"loss": mean}
 save_file(state, Path(sys.argv[1]) / f"{process.world}-{process.rank}.safetensors")
+end_process(process)
 """
 
 
@@ -41,12 +42,13 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     script.write_text(SCRIPT)
     root = Path(__file__).parents[2]
     for count in ("1", "2"):
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "torch.distributed.run", "--standalone",
              "--nproc-per-node", count, str(script), str(tmp_path)],
-            check=True, cwd=root, timeout=300, capture_output=True,
+            cwd=root, timeout=300, capture_output=True, text=True,
             env={"PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
         )  # fmt: skip
+        assert done.returncode == 0, done.stderr
     alone = load_file(tmp_path / "1-0.safetensors")
     for rank in (0, 1):
         shared = load_file(tmp_path / f"2-{rank}.safetensors")
