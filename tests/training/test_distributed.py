@@ -13,7 +13,8 @@ import torch
 from pathlib import Path
 from torch import nn
 from safetensors.torch import save_file
-from training.distributed import average_gradients, average_values, broadcast, end_process, start_process
+from training.distributed import average_gradients, average_values, broadcast
+from training.distributed import end_process, start_process
 
 process = start_process("cpu")
 torch.manual_seed(process.rank)  # different weights, until rank 0 hands out its own
