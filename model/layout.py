@@ -81,20 +81,6 @@ def layout_maps(mask_labels: Labels, direction: Direction = "sign") -> Layout:
     )
 
 
-def centroids(ids: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Row and column of each nucleus' centroid, indexed by consecutive id; entry 0 is unused."""
-    _height, _width = ids.shape
-    rows, cols = np.nonzero(ids)
-    flat = ids[rows, cols]
-    area = np.bincount(flat, minlength=1)
-    area[0] = 1
-    area = np.maximum(area, 1)
-    return (
-        np.bincount(flat, weights=rows, minlength=1) / area,
-        np.bincount(flat, weights=cols, minlength=1) / area,
-    )
-
-
 def _consecutive(mask_labels: Labels) -> NDArray[np.int32]:
     """The same partition with ids 1..N, in the order of the original ids."""
     top = int(mask_labels.max())
@@ -114,9 +100,11 @@ def _offsets(
     ids: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Rows and columns of the nuclear pixels, and their offset (dy, dx) from the centroid."""
-    centre_row, centre_col = centroids(ids)
     rows, cols = np.nonzero(ids)
     owner = ids[rows, cols]
+    area = np.maximum(np.bincount(owner, minlength=1), 1)  # entry 0, the stroma, has no pixels
+    centre_row = np.bincount(owner, weights=rows, minlength=1) / area
+    centre_col = np.bincount(owner, weights=cols, minlength=1) / area
     return rows, cols, rows - centre_row[owner], cols - centre_col[owner]
 
 
