@@ -4,6 +4,7 @@ SianError
 ├── InvalidInput                 something the caller sent or typed; never the server's fault
 │   ├── ParameterInvalid         parameter_invalid
 │   ├── UploadTooLarge           upload_too_large
+│   ├── IdempotencyMismatch      idempotency_mismatch
 │   ├── MaskError
 │   │   ├── MaskMissing          mask_missing
 │   │   ├── MaskEmptyFile        mask_empty_file
@@ -29,8 +30,19 @@ SianError
 │   ├── JobUnknown               job_unknown
 │   ├── JobExpired               job_expired
 │   ├── OutputUnknown            output_unknown
+│   ├── JobCanceled              job_canceled
 │   ├── NotAcceptable            not_acceptable
-│   ├── QueueFull                queue_full
+│   ├── KeyInvalid               key_invalid
+│   ├── RequestInFlight          request_in_flight
+│   ├── TryAgainLater
+│   │   ├── QueueFull            queue_full
+│   │   ├── RateLimited          rate_limited
+│   │   ├── StoreUnavailable     store_unavailable
+│   │   └── StorageUnavailable   storage_unavailable
+│   ├── DeadlineExceeded         deadline_exceeded
+│   ├── OutOfMemory              out_of_memory
+│   ├── WorkerLost               worker_lost
+│   ├── WorkerStalled            worker_stalled
 │   └── SynthesisFailed          synthesis_failed
 ├── CheckpointError              a checkpoint that cannot be served
 │   ├── CheckpointMissing        checkpoint_missing
@@ -69,6 +81,12 @@ class ParameterInvalid(InvalidInput):
 
 class UploadTooLarge(InvalidInput):
     code = "upload_too_large"
+
+
+class IdempotencyMismatch(InvalidInput):
+    """An Idempotency-Key that was used for another request."""
+
+    code = "idempotency_mismatch"
 
 
 class MaskError(InvalidInput):
@@ -171,18 +189,80 @@ class OutputUnknown(ServiceError):
     code = "output_unknown"
 
 
+class JobCanceled(ServiceError):
+    code = "job_canceled"
+
+
 class NotAcceptable(ServiceError):
     code = "not_acceptable"
 
 
-class QueueFull(ServiceError):
-    """``retry_after_s``: whole seconds after which a place may be free."""
+class KeyInvalid(ServiceError):
+    """No API key, or not one of those that are set."""
 
-    code = "queue_full"
+    code = "key_invalid"
+
+
+class RequestInFlight(ServiceError):
+    """The job of an Idempotency-Key is not finished yet. ``job_id`` names it."""
+
+    code = "request_in_flight"
+
+    def __init__(self, message: str, *, job_id: str) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+
+
+class TryAgainLater(ServiceError):
+    """``retry_after_s``: whole seconds after which it may work."""
+
+    code = "try_again_later"
 
     def __init__(self, message: str, *, retry_after_s: int) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class QueueFull(TryAgainLater):
+    code = "queue_full"
+
+
+class RateLimited(TryAgainLater):
+    code = "rate_limited"
+
+
+class StoreUnavailable(TryAgainLater):
+    """The job records or the broker cannot be reached."""
+
+    code = "store_unavailable"
+
+
+class StorageUnavailable(TryAgainLater):
+    """The files of jobs cannot be read or written: a full disk, an S3 that does not answer."""
+
+    code = "storage_unavailable"
+
+
+class DeadlineExceeded(ServiceError):
+    code = "deadline_exceeded"
+
+
+class OutOfMemory(ServiceError):
+    """The device has too little memory, also for half the batch."""
+
+    code = "out_of_memory"
+
+
+class WorkerLost(ServiceError):
+    """A job whose workers died each time they ran it."""
+
+    code = "worker_lost"
+
+
+class WorkerStalled(ServiceError):
+    """A worker whose device makes no progress; it ends itself."""
+
+    code = "worker_stalled"
 
 
 class SynthesisFailed(ServiceError):
