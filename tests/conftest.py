@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.redis_server import RedisServer
+from tests.s3_server import S3Server
+
 _TEST_DATA = os.environ.get("SIAN_TEST_DATA")
 _IN_CI = os.environ.get("CI") == "true"
 
@@ -73,3 +76,34 @@ def test_data() -> Path:
 def monuseg(test_data: Path) -> Path:
     """The MoNuSeg folder: train/, test/, manifest.json."""
     return test_data / "data" / "monuseg"
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for all tests that leave it running."""
+    server = RedisServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def redis_url(redis_server: RedisServer) -> str:
+    """Of an empty Redis."""
+    redis_server.flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis that the test may kill, freeze and restart."""
+    server = RedisServer()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def own_s3() -> Iterator[S3Server]:
+    """An S3 that the test may stop and start."""
+    server = S3Server()
+    yield server
+    server.stop()

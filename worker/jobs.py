@@ -1,46 +1,29 @@
-"""Job records and the store that keeps them, on SQLite.
+"""Job records, and what every store of them does.
 
-queued ── start ──> running ── finish ──> succeeded ── expire ──> (tombstone)
-  ^                  │    └─── fail ────> failed ───── expire ──> (tombstone)
-  └─ requeue, retry ─┘
+                 ┌─────── requeue, retry, reap ───────┐
+                 v                                    │
+    create ─> queued ── start ──> running ── finish ──┼─> succeeded ─┐
+                 │                   ├────── fail ────┴─> failed ────┼─ expire ─> expired
+                 └───── cancel ──────┴──────────────────> canceled ──┘
+
+``SqliteJobs`` keeps them for one machine, ``RedisJobs`` for many. Both pass the same tests.
 """
 
-import json
 import re
-import sqlite3
-import threading
-import uuid
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from model.errors import JobExpired, JobUnknown, SettingsInvalid
+from model.errors import IdempotencyMismatch, JobExpired, JobUnknown, QueueFull, WorkerLost
 from worker.request import SynthesisRequest
 
 MAX_ATTEMPTS = 3
-"""A job that was running each time the process died, or whose end could not be recorded each
-time, is not tried a fourth time."""
-
-_SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    id TEXT PRIMARY KEY,
-    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed')),
-    request TEXT NOT NULL,
-    outputs TEXT NOT NULL DEFAULT '[]',
-    attempts INTEGER NOT NULL DEFAULT 0,
-    error_code TEXT,
-    error_message TEXT,
-    created_at REAL NOT NULL,
-    started_at REAL,
-    finished_at REAL,
-    expired_at REAL
-);
-CREATE INDEX IF NOT EXISTS jobs_finished_at ON jobs (finished_at) WHERE expired_at IS NULL;
-"""
+"""A job whose worker died each time it ran, or whose end could not be recorded each time, is not
+tried a fourth time."""
 
 
 class JobState(StrEnum):
@@ -48,6 +31,12 @@ class JobState(StrEnum):
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+FINISHED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED})
+"""States a job ends in; after the retention it expires."""
 
 
 @dataclass(frozen=True)
@@ -68,201 +57,166 @@ class Failure:
 
 @dataclass(frozen=True)
 class Job:
-    """A record as it stood when it was read. Times are UTC."""
+    """A record as it stood when it was read. Times are UTC.
+
+    version: grows with every change of the record.
+    attempts: how often it was started, without the starts that a stop on purpose undid.
+    deadline_at: not worth starting after this moment.
+    """
 
     id: str
     state: JobState
     request: SynthesisRequest
     outputs: tuple[Output, ...]
+    version: int
+    attempts: int
     created_at: datetime
+    deadline_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     failure: Failure | None = None
 
     @property
     def is_finished(self) -> bool:
-        return self.state in (JobState.SUCCEEDED, JobState.FAILED)
+        return self.state in FINISHED
 
 
-class JobStore:
-    """Jobs in one SQLite file. Every method is atomic and may be called from any thread.
+@dataclass(frozen=True)
+class Claim:
+    """The right to run a job, as long as its lease is renewed. What is done under a claim that
+    was lost, to a cancellation or because the lease ran out, changes nothing.
 
-    ``on_finish`` is called with the id of each job that succeeds or fails, in the thread that
-    brought it about.
-
-    Raises:
-        SettingsInvalid: the file is damaged, cannot be written or is of another version.
+    job: as it was when it was started.
     """
 
-    def __init__(self, path: Path, *, on_finish: Callable[[str], None] = lambda job_id: None):
-        self.on_finish = on_finish
-        self._lock = threading.Lock()
-        self._db = _open(path)
+    job: Job
+    token: str
 
-    def close(self) -> None:
-        with self._lock:
-            self._db.close()
 
-    def create(self, job_id: str, request: SynthesisRequest) -> Job:
-        """A new queued job; ``job_id`` from ``new_job_id``."""
-        rows = self._execute(
-            "INSERT INTO jobs (id, state, request, created_at) VALUES (?, ?, ?, ?) RETURNING *",
-            job_id, JobState.QUEUED, request.to_json(), _now(),
-        )  # fmt: skip
-        return _job(rows[0])
+@dataclass(frozen=True)
+class Idempotency:
+    """A client's word that two requests are one.
+
+    key: the client's key, made unique to the client.
+    fingerprint: of everything the client sent; two requests with one key must agree in it.
+    """
+
+    key: str
+    fingerprint: str
+
+
+class JobStore(Protocol):
+    """Every method is atomic and may be called from any thread. A store that cannot be reached
+    raises ``StoreUnavailable`` from any of them.
+
+    on_change: called with the id of each job whose record changed or went, not of a new one; in
+        the thread that brought it about, or of the listener if it happened in another process.
+    """
+
+    on_change: Callable[[str], None]
+
+    def close(self) -> None: ...
+
+    def create(
+        self,
+        job_id: str,
+        request: SynthesisRequest,
+        *,
+        limit: int,
+        deadline_at: datetime | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Job:
+        """A new queued job; ``job_id`` from ``new_job_id``. With an idempotency key that is
+        known: the job that was created with it, whose id then is another.
+
+        limit: how many jobs may be queued, this one included.
+
+        Raises QueueFull, IdempotencyMismatch.
+        """
+
+    def find(self, idempotency: Idempotency) -> Job | None:
+        """The unexpired job that was created with this key. Raises IdempotencyMismatch."""
 
     def discard(self, job_id: str) -> None:
-        """Forget a queued job that was never accepted."""
-        self._execute("DELETE FROM jobs WHERE id = ? AND state = ?", job_id, JobState.QUEUED)
+        """Forget a queued job that was never accepted, with its idempotency key."""
 
     def get(self, job_id: str) -> Job:
         """Raises JobUnknown, JobExpired."""
-        rows = self._execute("SELECT * FROM jobs WHERE id = ?", job_id)
-        if not rows:
-            raise JobUnknown(f"There is no job {job_id!r}.")
-        if rows[0]["expired_at"] is not None:
-            raise expired(job_id)
-        return _job(rows[0])
 
-    def start(self, job_id: str) -> Job | None:
+    def position(self, job_id: str) -> int | None:
+        """How many queued jobs come before it; None if it isn't queued."""
+
+    def start(self, job_id: str, *, lease_s: float) -> Claim | None:
         """Take a queued job. None if it isn't queued: taken by another, finished or gone."""
-        rows = self._execute(
-            "UPDATE jobs SET state = ?, attempts = attempts + 1, "
-            "started_at = coalesce(started_at, ?) WHERE id = ? AND state = ? RETURNING *",
-            JobState.RUNNING, _now(), job_id, JobState.QUEUED,
-        )  # fmt: skip
-        return _job(rows[0]) if rows else None
 
-    def add_output(self, job_id: str, output: Output) -> None:
-        """Record the next stored tile of a running job."""
-        self._execute(
-            "UPDATE jobs SET outputs = json_insert(outputs, '$[#]', json(?)) "
-            "WHERE id = ? AND state = ?",
-            json.dumps(asdict(output)), job_id, JobState.RUNNING,
-        )  # fmt: skip
+    def renew(self, claims: Sequence[Claim], *, lease_s: float) -> set[str]:
+        """Extend the leases; the ids of the jobs that are still held by these claims."""
 
-    def finish(self, job_id: str) -> None:
+    def add_output(self, claim: Claim, output: Output) -> bool:
+        """Record the next stored tile. False, here and below: the claim is lost."""
+
+    def finish(self, claim: Claim) -> bool:
         """running -> succeeded."""
-        rows = self._execute(
-            "UPDATE jobs SET state = ?, finished_at = ? WHERE id = ? AND state = ? RETURNING id",
-            JobState.SUCCEEDED, _now(), job_id, JobState.RUNNING,
-        )  # fmt: skip
-        if rows:
-            self.on_finish(job_id)
 
-    def fail(self, job_id: str, failure: Failure) -> None:
+    def fail(self, claim: Claim, failure: Failure) -> bool:
         """running -> failed."""
-        rows = self._execute(
-            "UPDATE jobs SET state = ?, finished_at = ?, error_code = ?, error_message = ? "
-            "WHERE id = ? AND state = ? RETURNING id",
-            JobState.FAILED, _now(), failure.code, failure.message, job_id, JobState.RUNNING,
-        )  # fmt: skip
-        if rows:
-            self.on_finish(job_id)
 
-    def requeue(self, job_id: str) -> None:
-        """running -> queued, for a stop on purpose: the attempt does not count."""
-        self._execute(
-            "UPDATE jobs SET state = ?, attempts = attempts - 1 WHERE id = ? AND state = ?",
-            JobState.QUEUED, job_id, JobState.RUNNING,
-        )  # fmt: skip
+    def requeue(self, claim: Claim) -> bool:
+        """running -> queued, in its old place, for a stop on purpose: the attempt does not
+        count."""
 
-    def retry(self, job_id: str, failure: Failure) -> None:
+    def retry(self, claim: Claim, failure: Failure) -> bool:
         """running -> queued, after a run whose end could not be recorded: the attempt counts.
         The last of ``MAX_ATTEMPTS`` fails the job."""
-        rows = self._execute(
-            "UPDATE jobs SET state = ? WHERE id = ? AND state = ? AND attempts < ? RETURNING id",
-            JobState.QUEUED, job_id, JobState.RUNNING, MAX_ATTEMPTS,
-        )  # fmt: skip
-        if not rows:
-            self.fail(job_id, failure)
 
-    def recover(self) -> list[str]:
-        """After a start: put back what the last process left running; all queued ids, in order.
+    def cancel(self, job_id: str) -> Job:
+        """queued or running -> canceled; a finished job stays as it is. Raises as ``get``."""
 
-        A job that was running when the process died ``MAX_ATTEMPTS`` times probably killed it,
-        and fails.
+    def reap(self, *, everything: bool = False) -> list[str]:
+        """Put back the running jobs whose lease ran out; their ids, in order. A job that was
+        running when its worker died ``MAX_ATTEMPTS`` times probably killed it, and fails with
+        the code ``worker_lost``.
+
+        everything: whatever their lease, for a store that only this process uses, at its start.
         """
-        self._execute(
-            "UPDATE jobs SET state = ?, finished_at = ?, error_code = 'synthesis_failed', "
-            "error_message = ? WHERE state = ? AND attempts >= ?",
-            JobState.FAILED, _now(),
-            f"The server stopped {MAX_ATTEMPTS} times while this job was running; "
-            "it may need more memory than there is.",
-            JobState.RUNNING, MAX_ATTEMPTS,
-        )  # fmt: skip
-        self._execute(
-            "UPDATE jobs SET state = ? WHERE state = ?", JobState.QUEUED, JobState.RUNNING
-        )
-        rows = self._execute("SELECT id FROM jobs WHERE state = ? ORDER BY rowid", JobState.QUEUED)
-        return [row["id"] for row in rows]
+
+    def queued(self) -> list[str]:
+        """Ids of all queued jobs, in order."""
+
+    def published(self, job_id: str) -> None:
+        """Note that the broker was told of a queued job."""
+
+    def unpublished(self, *, before: datetime, count: int) -> list[str]:
+        """The first ``count`` queued jobs of which the broker was last told before a moment, or
+        never and that were created before it."""
+
+    def counts(self) -> dict[JobState, int]:
+        """How many jobs there are in each state, all states named."""
+
+    def failures(self) -> dict[str, int]:
+        """How many of the failed jobs, until they expire, have each error code."""
+
+    def finished_since(self, moment: datetime) -> int:
+        """How many jobs that have not expired finished after it."""
 
     def unexpired(self) -> set[str]:
         """Ids of all jobs that may have files."""
-        rows = self._execute("SELECT id FROM jobs WHERE expired_at IS NULL")
-        return {row["id"] for row in rows}
 
     def finished_before(self, moment: datetime) -> list[str]:
         """Ids of finished jobs that have not expired yet."""
-        rows = self._execute(
-            "SELECT id FROM jobs WHERE finished_at < ? AND expired_at IS NULL", moment.timestamp()
-        )
-        return [row["id"] for row in rows]
 
     def expire(self, job_id: str) -> None:
-        """Keep only a tombstone of a finished job: ``get`` then tells expired from unknown."""
-        self._execute(
-            "UPDATE jobs SET expired_at = ?, request = '{}', outputs = '[]' "
-            "WHERE id = ? AND finished_at IS NOT NULL",
-            _now(), job_id,
-        )  # fmt: skip
+        """Keep only a tombstone of a finished job: ``get`` then tells expired from unknown. Its
+        idempotency key is forgotten."""
 
     def forget_expired_before(self, moment: datetime) -> None:
         """Remove old tombstones."""
-        self._execute("DELETE FROM jobs WHERE expired_at < ?", moment.timestamp())
-
-    def _execute(self, statement: str, *values: Any) -> list[sqlite3.Row]:
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        # Autocommit: each statement of the store is a transaction of its own.
-        database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        try:
-            _set_up(database, path)
-        except BaseException:
-            database.close()
-            raise
-    except sqlite3.Error as error:
-        raise SettingsInvalid(
-            f"SIAN_DATA_DIR: {path} cannot be used ({error}). Make it writable, restore it, or "
-            "choose another folder."
-        ) from None
-    return database
-
-
-def _set_up(database: sqlite3.Connection, path: Path) -> None:
-    database.row_factory = sqlite3.Row
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = FULL")  # an accepted job outlives a power cut
-    (finding,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if finding != "ok":
-        raise sqlite3.DatabaseError(" ".join(finding.split()))
-    (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version not in (0, _SCHEMA_VERSION):
-        raise SettingsInvalid(
-            f"SIAN_DATA_DIR: {path} was written by another version of this software "
-            f"(schema {version}, this one writes {_SCHEMA_VERSION}); choose another folder."
-        )
-    database.executescript(_SCHEMA)
-    database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
 
 
 def new_job_id() -> str:
-    """32 hexadecimal digits that cannot be guessed."""
-    return uuid.uuid4().hex
+    """32 hexadecimal digits: the time in milliseconds, as in a UUID of version 7, then 80 random
+    bits, so that it cannot be guessed."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
 def is_job_id(name: str) -> bool:
@@ -270,30 +224,47 @@ def is_job_id(name: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{32}", name) is not None
 
 
+def made_at(job_id: str) -> datetime:
+    """When ``new_job_id`` gave it."""
+    return datetime.fromtimestamp(int(job_id[:12], 16) / 1000, UTC)
+
+
+def plain(text: str) -> str:
+    """Text from outside in a form that every store can write: what is no character, half of a
+    surrogate pair, becomes a question mark."""
+    return text.encode(errors="replace").decode()
+
+
+def unknown(job_id: str) -> JobUnknown:
+    """The error for a job that is not there."""
+    return JobUnknown(f"There is no job {job_id!r}.")
+
+
 def expired(job_id: str) -> JobExpired:
     """The error for a job whose files are gone."""
     return JobExpired(f"Job {job_id!r} has expired and its tiles were removed; send it again.")
 
 
-def _now() -> float:
-    return datetime.now(UTC).timestamp()
-
-
-def _job(row: sqlite3.Row) -> Job:
-    failure = None
-    if row["error_code"] is not None:
-        failure = Failure(row["error_code"], row["error_message"])
-    return Job(
-        id=row["id"],
-        state=JobState(row["state"]),
-        request=SynthesisRequest.from_json(row["request"]),
-        outputs=tuple(Output(**output) for output in json.loads(row["outputs"])),
-        created_at=datetime.fromtimestamp(row["created_at"], UTC),
-        started_at=_moment(row["started_at"]),
-        finished_at=_moment(row["finished_at"]),
-        failure=failure,
+def full(limit: int, finished_last_minute: int) -> QueueFull:
+    """The error for a queue that takes no more. A place is free when the next job is done."""
+    return QueueFull(
+        f"{limit} jobs are waiting, which is all this service accepts; "
+        "send the request again later.",
+        retry_after_s=min(60, max(1, round(60 / max(1, finished_last_minute)))),
     )
 
 
-def _moment(timestamp: float | None) -> datetime | None:
-    return None if timestamp is None else datetime.fromtimestamp(timestamp, UTC)
+def mismatch() -> IdempotencyMismatch:
+    """The error for a key that comes back with another request."""
+    return IdempotencyMismatch(
+        "This Idempotency-Key was used for another request; send a new key with a new request."
+    )
+
+
+def lost() -> Failure:
+    """Why a job failed whose worker died each time."""
+    return Failure(
+        WorkerLost.code,
+        f"The worker stopped {MAX_ATTEMPTS} times while this job was running; "
+        "it may need more memory than there is.",
+    )

@@ -1,13 +1,15 @@
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from tests.fakes import mask_png, small_checkpoint
 from worker.artifacts import Artifacts
-from worker.engine import MASK
-from worker.jobs import JobStore, new_job_id
+from worker.inputs import MASK, STYLE
+from worker.jobs import new_job_id
 from worker.request import Style, SynthesisRequest, sha256
+from worker.sqlite_jobs import SqliteJobs
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +18,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[JobStore]:
-    store = JobStore(tmp_path / "jobs.sqlite")
+def jobs(tmp_path: Path) -> Iterator[SqliteJobs]:
+    store = SqliteJobs(tmp_path / "jobs.sqlite")
     yield store
     store.close()
 
@@ -28,16 +30,25 @@ def artifacts(tmp_path: Path) -> Artifacts:
 
 
 @pytest.fixture
-def accept(jobs: JobStore, artifacts: Artifacts) -> Callable[..., str]:
+def accept(jobs: SqliteJobs, artifacts: Artifacts) -> Callable[..., str]:
     """Stores a request for tiles of the same mask, as the service does; returns the job's id."""
 
-    def accept(*, n: int = 1, seed: int = 7, organ: str = "kidney") -> str:
-        mask = mask_png()
-        request = SynthesisRequest(
-            mask_sha256=sha256(mask), style=Style(organ=organ), seed=seed, n=n
-        )
+    def accept(
+        *,
+        n: int = 1,
+        seed: int = 7,
+        organ: str = "kidney",
+        side: int = 64,
+        style: bytes | None = None,
+        deadline_at: datetime | None = None,
+    ) -> str:
+        mask = mask_png(side)
+        wanted = Style(organ=organ) if style is None else Style(image_sha256=sha256(style))
+        request = SynthesisRequest(mask_sha256=sha256(mask), style=wanted, seed=seed, n=n)
         job_id = new_job_id()
         artifacts.put(job_id, MASK, mask)
-        return jobs.create(job_id, request).id
+        if style is not None:
+            artifacts.put(job_id, STYLE, style)
+        return jobs.create(job_id, request, limit=1000, deadline_at=deadline_at).id
 
     return accept
