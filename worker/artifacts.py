@@ -1,88 +1,128 @@
-"""Input and output files of jobs, on a folder."""
+"""Input and output files of jobs: in a folder, or in S3 for several machines."""
 
-import contextlib
-import os
 import re
-import secrets
-import shutil
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
+
+from model.errors import SettingsInvalid, StorageUnavailable
+from worker.disk_files import DiskFiles
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_RETRY_AFTER_S = 10
+
+
+class Files(Protocol):
+    """Files in folders, one level deep. Methods raise what their medium raises, and
+    FileNotFoundError from ``read`` for a file that is not there."""
+
+    def write(self, folder: str, name: str, data: bytes) -> None: ...
+    def read(self, folder: str, name: str) -> bytes: ...
+    def exists(self, folder: str, name: str) -> bool: ...
+    def folders(self) -> list[str]: ...
+    def delete(self, folder: str, name: str) -> None: ...
+    def delete_folder(self, folder: str) -> None: ...
+    def local_path(self, folder: str, name: str) -> Path | None: ...
+    def close(self) -> None: ...
 
 
 class Artifacts:
     """Files by (scope, name): a job's id and ``mask``, ``style``, ``0.png``, ``0.json``.
 
-    A file is there whole or not at all. Names never reach outside the folder. Safe to use
-    from several threads and processes.
+    A file is there whole or not at all. Names never reach outside the place. Safe to use from
+    several threads and processes. Where the medium fails, a full disk or an S3 that does not
+    answer, methods raise StorageUnavailable.
+
+    url: a folder, or s3://bucket/prefix. The standard AWS_* variables hold for S3; of those
+        AWS_ENDPOINT_URL names another server than Amazon's.
 
     Raises:
-        OSError: the folder cannot be written.
+        SettingsInvalid: the place cannot be written, and will not be unless somebody acts.
+        StorageUnavailable: S3 does not answer.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+    def __init__(self, url: str | Path) -> None:
+        self._files = _open(url)
+
+    def close(self) -> None:
+        """Close what connections there are."""
+        self._files.close()
 
     def put(self, scope: str, name: str, data: bytes) -> None:
         """Write, replacing what was there. What is there then outlives a power cut."""
-        target = self._path(scope, name)
-        if not target.parent.is_dir():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _sync(self._folder)
-        # Written beside the target, so that the rename stays on one file system.
-        partial = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-        try:
-            with partial.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(target)
-            _sync(target.parent)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        _check(scope, name)
+        with _mapped():
+            self._files.write(scope, name, data)
 
     def get(self, scope: str, name: str) -> bytes:
         """Raises FileNotFoundError if nothing of that name was put."""
-        return self._path(scope, name).read_bytes()
+        _check(scope, name)
+        with _mapped(FileNotFoundError):
+            return self._files.read(scope, name)
 
     def exists(self, scope: str, name: str) -> bool:
-        return self._path(scope, name).is_file()
+        _check(scope, name)
+        with _mapped():
+            return self._files.exists(scope, name)
+
+    def local_path(self, scope: str, name: str) -> Path | None:
+        """Where the file lies on this machine's disk; None if it is elsewhere, or nowhere."""
+        _check(scope, name)
+        with _mapped():
+            return self._files.local_path(scope, name)
 
     def scopes(self) -> list[str]:
         """All scopes that something was put in."""
-        return [path.name for path in self._folder.iterdir() if path.is_dir()]
+        with _mapped():
+            return self._files.folders()
 
     def discard(self, scope: str, name: str) -> None:
         """Remove one file; nothing happens if there is none."""
-        self._path(scope, name).unlink(missing_ok=True)
+        _check(scope, name)
+        with _mapped():
+            self._files.delete(scope, name)
 
     def remove(self, scope: str) -> None:
         """Remove everything in a scope; nothing happens if there is nothing."""
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self._scope(scope))
-
-    def _path(self, scope: str, name: str) -> Path:
-        return self._scope(scope) / _checked(name)
-
-    def _scope(self, scope: str) -> Path:
-        return self._folder / _checked(scope)
+        _check(scope)
+        with _mapped():
+            self._files.delete_folder(scope)
 
 
-def _sync(folder: Path) -> None:
-    """Make the entries of a folder last, as fsync does for the bytes of a file."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _open(url: str | Path) -> Files:
+    protocol, separator, rest = str(url).partition("://")
+    if not separator:
+        return DiskFiles(Path(url))
+    if protocol == "file":
+        return DiskFiles(Path(rest))
+    if protocol == "s3":
+        from worker.s3_files import S3Files  # whose imports take a second
+
+        return S3Files(rest)
+    raise SettingsInvalid(
+        f"SIAN_ARTIFACTS_URL={url}: {protocol} is no place for files. Name a folder or "
+        "s3://bucket/prefix."
+    )
+
+
+@contextmanager
+def _mapped(*expected: type[Exception]) -> Iterator[None]:
+    """What is not expected becomes StorageUnavailable, whatever it is: the errors of S3 come
+    from half a dozen libraries that have no base class in common."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except expected:
+        raise
+    except Exception as error:
+        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise StorageUnavailable(
+            f"The files of jobs cannot be read or written ({what}); try again in a moment.",
+            retry_after_s=_RETRY_AFTER_S,
+        ) from error
 
 
-def _checked(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} cannot name an artifact")
-    return name
+def _check(*names: str) -> None:
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot name an artifact")

@@ -1,14 +1,56 @@
+"""Files on a disk and in S3: the same tests, then what each does when its medium fails."""
+
 import os
+import socket
+import threading
 from pathlib import Path
 
 import pytest
 
+from model.errors import SettingsInvalid, StorageUnavailable
+from tests.small_disk import run_on_a_small_disk
 from worker.artifacts import Artifacts
+
+BAD_NAMES = ["", ".", "..", "../mask", "a/b", "/etc/passwd", ".hidden", "a\0b", "a\n", "x" * 129]
+
+
+@pytest.fixture
+def s3(own_s3, monkeypatch):
+    """A server, and the variables that lead to it."""
+    for name, value in own_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return own_s3
+
+
+@pytest.fixture(params=["disk", "s3"])
+def url(request, tmp_path):
+    if request.param == "disk":
+        return tmp_path / "artifacts"
+    return request.getfixturevalue("s3").url("tiles")
+
+
+@pytest.fixture
+def artifacts(url):
+    artifacts = Artifacts(url)
+    yield artifacts
+    artifacts.close()
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    return Artifacts(tmp_path / "artifacts")
+
+
+@pytest.fixture
+def on_s3(s3):
+    artifacts = Artifacts(s3.url("tiles"))
+    yield artifacts
+    artifacts.close()
 
 
 def test_returns_what_was_put(artifacts):
-    artifacts.put("job", "0.png", b"tile")
-    assert artifacts.get("job", "0.png") == b"tile"
+    artifacts.put("job", "0.png", b"tile\0\n")
+    assert artifacts.get("job", "0.png") == b"tile\0\n"
     assert artifacts.exists("job", "0.png")
 
 
@@ -20,46 +62,41 @@ def test_replaces(artifacts):
 
 def test_says_so_when_there_is_nothing(artifacts):
     artifacts.put("job", "mask", b"")
-    assert not artifacts.exists("job", "0.png")
-    with pytest.raises(FileNotFoundError):
-        artifacts.get("job", "0.png")
+    assert artifacts.get("job", "mask") == b""
+    for scope, name in (("job", "0.png"), ("nobody", "mask")):
+        assert not artifacts.exists(scope, name)
+        assert artifacts.local_path(scope, name) is None
+        with pytest.raises(FileNotFoundError):
+            artifacts.get(scope, name)
+
+
+def test_a_scope_is_no_file(artifacts):
+    artifacts.put("job", "mask", b"")
+    assert not artifacts.exists("job", "mas")
+    artifacts.remove("jo")
+    assert artifacts.exists("job", "mask")
 
 
 def test_scopes_are_apart(artifacts):
     artifacts.put("a", "mask", b"a")
-    artifacts.put("b", "mask", b"b")
+    artifacts.put("ab", "mask", b"b")
     artifacts.remove("a")
     assert not artifacts.exists("a", "mask")
-    assert artifacts.get("b", "mask") == b"b"
+    assert artifacts.get("ab", "mask") == b"b"
+
+
+def test_removes_a_whole_scope(artifacts):
+    for index in range(20):
+        artifacts.put("job", f"{index}.png", b"tile")
+    artifacts.remove("job")
+    assert artifacts.scopes() == []
+    artifacts.put("job", "mask", b"again")
+    assert artifacts.get("job", "mask") == b"again"
 
 
 def test_removing_nothing_is_no_error(artifacts):
     artifacts.remove("nobody")
-
-
-@pytest.mark.parametrize(
-    "name", ["", ".", "..", "../mask", "a/b", "/etc/passwd", ".hidden", "a\0b", "a\n", "x" * 129]
-)
-def test_names_stay_inside(artifacts, name):
-    for scope, file in ((name, "mask"), ("job", name)):
-        with pytest.raises(ValueError, match="cannot name an artifact"):
-            artifacts.put(scope, file, b"")
-        with pytest.raises(ValueError, match="cannot name an artifact"):
-            artifacts.get(scope, file)
-
-
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
-    artifacts = Artifacts(tmp_path)
-    artifacts.put("job", "0.png", b"old")
-
-    def no_space(descriptor):
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OSError, match="No space"):
-        artifacts.put("job", "0.png", b"new")
-    assert [path.name for path in (tmp_path / "job").iterdir()] == ["0.png"]
-    assert artifacts.get("job", "0.png") == b"old"
+    artifacts.discard("nobody", "mask")
 
 
 def test_discards_one_file(artifacts):
@@ -73,12 +110,106 @@ def test_discards_one_file(artifacts):
 
 def test_names_its_scopes(artifacts):
     assert artifacts.scopes() == []
-    artifacts.put("a", "mask", b"")
-    artifacts.put("b", "mask", b"")
+    for scope in ("a", "b"):
+        artifacts.put(scope, "mask", b"")
+        artifacts.put(scope, "0.png", b"")
     assert sorted(artifacts.scopes()) == ["a", "b"]
 
 
-def test_syncs_the_file_then_the_folder_that_names_it(artifacts, monkeypatch):
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_names_stay_inside(on_disk, name):
+    for scope, file in ((name, "mask"), ("job", name)):
+        for use in (
+            lambda scope, file: on_disk.put(scope, file, b""),
+            on_disk.get,
+            on_disk.exists,
+            on_disk.local_path,
+            on_disk.discard,
+        ):
+            with pytest.raises(ValueError, match="cannot name an artifact"):
+                use(scope, file)
+    with pytest.raises(ValueError, match="cannot name an artifact"):
+        on_disk.remove(name)
+
+
+def test_several_threads_and_places_see_the_same(artifacts, url):
+    """As front end and worker do."""
+    other = Artifacts(url)
+    wrong = []
+
+    def work(number):
+        for index in range(5):
+            data = f"{number} {index}".encode() * 1000
+            artifacts.put(f"job-{number}", f"{index}.png", data)
+            if other.get(f"job-{number}", f"{index}.png") != data:
+                wrong.append((number, index))
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(other.scopes()) == 4
+    other.close()
+
+
+def test_a_file_is_never_seen_in_part(artifacts):
+    """Whoever reads while it is replaced sees one or the other."""
+    sizes = {100_000, 300_000}
+    artifacts.put("job", "0.png", bytes(100_000))
+    seen = set()
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            seen.add(len(artifacts.get("job", "0.png")))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for _ in range(10):
+        for size in sizes:
+            artifacts.put("job", "0.png", bytes(size))
+    stop.set()
+    reader.join()
+    assert seen <= sizes
+
+
+def test_nothing_is_left_of_the_look_whether_it_can_be_written(url):
+    for _ in range(2):
+        artifacts = Artifacts(url)
+        assert artifacts.scopes() == []
+        artifacts.close()
+
+
+# On a disk
+
+
+def test_a_file_on_disk_has_a_path(on_disk):
+    on_disk.put("job", "0.png", b"tile")
+    assert on_disk.local_path("job", "0.png").read_bytes() == b"tile"
+
+
+def test_a_folder_may_be_given_as_url(tmp_path):
+    Artifacts(f"file://{tmp_path}/there").put("job", "0.png", b"tile")
+    assert (tmp_path / "there" / "job" / "0.png").read_bytes() == b"tile"
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(on_disk, tmp_path, monkeypatch):
+    on_disk.put("job", "0.png", b"old")
+
+    def fail(descriptor):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StorageUnavailable, match="Input/output error") as refusal:
+        on_disk.put("job", "0.png", b"new")
+    assert refusal.value.retry_after_s >= 1
+    assert [path.name for path in (tmp_path / "artifacts" / "job").iterdir()] == ["0.png"]
+    assert on_disk.get("job", "0.png") == b"old"
+
+
+def test_syncs_the_file_then_the_folder_that_names_it(on_disk, monkeypatch):
     synced = []
     sync = os.fsync
 
@@ -87,7 +218,7 @@ def test_syncs_the_file_then_the_folder_that_names_it(artifacts, monkeypatch):
         sync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noting)
-    artifacts.put("job", "0.png", b"tile")
+    on_disk.put("job", "0.png", b"tile")
     folders, file, scope = synced
     assert folders == "artifacts"
     assert file.startswith(".0.png.")
@@ -96,8 +227,151 @@ def test_syncs_the_file_then_the_folder_that_names_it(artifacts, monkeypatch):
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="File exists"):
-        Artifacts(tmp_path / "file")
     (tmp_path / "link").symlink_to("/proc")  # which not even root can write files to
-    with pytest.raises(OSError, match="No such file"):
-        Artifacts(tmp_path / "link")
+    for name, why in (("file", "File exists"), ("link", "No such file")):
+        with pytest.raises(SettingsInvalid, match=rf"SIAN_ARTIFACTS_URL.*cannot be .*{why}"):
+            Artifacts(tmp_path / name)
+
+
+def test_a_place_nobody_knows_is_refused():
+    with pytest.raises(SettingsInvalid, match=r"ftp://there.*s3://bucket/prefix"):
+        Artifacts("ftp://there")
+
+
+_FILL_THE_DISK = """
+import sys
+from pathlib import Path
+from model.errors import StorageUnavailable
+from worker.artifacts import Artifacts
+
+folder = Path(sys.argv[1])
+artifacts = Artifacts(folder)
+tile = bytes(100_000)
+for index in range(10):
+    try:
+        artifacts.put("job", f"{index}.png", tile)
+    except StorageUnavailable as error:
+        assert "No space left on device" in str(error), error
+        break
+else:
+    raise AssertionError("there was room for all")
+assert index >= 1
+names = sorted(path.name for path in (folder / "job").iterdir())
+assert names == [f"{k}.png" for k in range(index)], names
+assert all(artifacts.get("job", name) == tile for name in names)
+assert not artifacts.exists("job", f"{index}.png")
+try:
+    artifacts.put("job", "0.png", bytes(200_000))
+except StorageUnavailable:
+    assert artifacts.get("job", "0.png") == tile
+else:
+    raise AssertionError("there was room for more")
+artifacts.remove("job")
+artifacts.put("next", "0.png", tile)
+assert artifacts.get("next", "0.png") == tile
+"""
+
+
+def test_a_full_disk_is_said_and_nothing_half_written_is_seen(tmp_path):
+    run_on_a_small_disk(tmp_path, "400k", _FILL_THE_DISK)
+
+
+# In S3
+
+
+def test_an_object_lies_below_the_prefix(s3, on_s3):
+    on_s3.put("job", "0.png", b"tile")
+    whole = Artifacts(s3.url("tiles").removesuffix("/some/prefix"))
+    assert whole.scopes() == ["some"]
+    whole.close()
+    assert on_s3.local_path("job", "0.png") is None
+
+
+def test_a_bucket_needs_no_prefix(s3):
+    artifacts = Artifacts(s3.url("whole").removesuffix("/some/prefix"))
+    artifacts.put("job", "0.png", b"tile")
+    assert artifacts.scopes() == ["job"]
+    assert artifacts.get("job", "0.png") == b"tile"
+    artifacts.close()
+
+
+def test_what_another_removed_is_gone_at_once(s3, on_s3):
+    """No listing is kept."""
+    other = Artifacts(s3.url("tiles"))
+    on_s3.put("job", "0.png", b"tile")
+    assert other.scopes() == ["job"]
+    on_s3.remove("job")
+    assert other.scopes() == []
+    assert not other.exists("job", "0.png")
+    other.close()
+
+
+def test_s3_that_does_not_listen(s3, on_s3):
+    on_s3.put("job", "0.png", b"tile")
+    s3.stop()
+    for use in (
+        lambda: on_s3.put("job", "0.png", b"new"),
+        lambda: on_s3.get("job", "0.png"),
+        lambda: on_s3.exists("job", "0.png"),
+        lambda: on_s3.discard("job", "0.png"),
+        lambda: on_s3.remove("job"),
+        on_s3.scopes,
+    ):
+        with pytest.raises(StorageUnavailable, match="Could not connect"):
+            use()
+    s3.start()
+    assert on_s3.get("job", "0.png") == b"tile"
+
+
+def test_s3_that_listens_and_says_nothing(s3, monkeypatch):
+    monkeypatch.setattr("worker.s3_files._READ_S", 0.2)
+    monkeypatch.setattr("worker.s3_files._GIVE_UP_S", 2)
+    artifacts = Artifacts(s3.url("tiles"))
+    _, port = s3.environment["AWS_ENDPOINT_URL"].rsplit(":", 1)
+    s3.stop()
+    with socket.create_server(("127.0.0.1", int(port))):
+        with pytest.raises(StorageUnavailable, match="Read timeout"):
+            artifacts.get("job", "0.png")
+        with pytest.raises(StorageUnavailable, match="no answer within 2 s"):
+            artifacts.put("job", "0.png", b"tile")
+        with pytest.raises(StorageUnavailable, match="AWS_ENDPOINT_URL"):
+            Artifacts("s3://tiles")
+    s3.start()
+    artifacts.put("job", "0.png", b"tile")
+    assert artifacts.get("job", "0.png") == b"tile"
+    artifacts.close()
+
+
+def test_s3_that_is_not_there_at_the_start(s3):
+    s3.stop()
+    with pytest.raises(StorageUnavailable, match=r"SIAN_ARTIFACTS_URL=s3://tiles/a.*AWS_ENDPOINT"):
+        Artifacts("s3://tiles/a")
+
+
+def test_a_bucket_that_is_not_there(s3):
+    url = "s3://nobody-made-this/prefix"
+    with pytest.raises(SettingsInvalid, match=rf"SIAN_ARTIFACTS_URL={url}: .*Create it"):
+        Artifacts(url)
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///prefix", "s3://no bucket/prefix"])
+def test_what_names_no_bucket(url):
+    with pytest.raises(SettingsInvalid, match=rf"SIAN_ARTIFACTS_URL={url}: .*names no bucket"):
+        Artifacts(url)
+
+
+def test_nobody_in_particular_asks(s3, monkeypatch, tmp_path):
+    for name in s3.environment:
+        if name != "AWS_ENDPOINT_URL":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(SettingsInvalid, match="AWS_ACCESS_KEY_ID"):
+        Artifacts("s3://tiles")
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("fsspec.filesystem", lambda *_, **__: __import__("no_such_package"))
+    with pytest.raises(SettingsInvalid, match=r"pip install sian\[s3\]"):
+        Artifacts("s3://tiles")

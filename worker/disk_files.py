@@ -1,0 +1,80 @@
+"""Files in a folder of this machine, or of a volume that machines share."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+from model.errors import SettingsInvalid
+
+
+class DiskFiles:
+    """``worker.artifacts.Files`` on a disk.
+
+    Raises:
+        SettingsInvalid: the folder cannot be written.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=root):
+                pass
+        except OSError as error:
+            raise SettingsInvalid(
+                f"SIAN_DATA_DIR or SIAN_ARTIFACTS_URL: the folder {root} cannot be written "
+                f"({error.strerror}). Make it writable or choose another."
+            ) from None
+
+    def write(self, folder: str, name: str, data: bytes) -> None:
+        target = self._root / folder / name
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sync(self._root)
+        # Written beside the target, so that the rename stays on one file system.
+        partial = target.with_name(f".{name}.{secrets.token_hex(8)}")
+        try:
+            with partial.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(target)
+            _sync(target.parent)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+    def read(self, folder: str, name: str) -> bytes:
+        return (self._root / folder / name).read_bytes()
+
+    def exists(self, folder: str, name: str) -> bool:
+        return (self._root / folder / name).is_file()
+
+    def local_path(self, folder: str, name: str) -> Path | None:
+        path = self._root / folder / name
+        return path if path.is_file() else None
+
+    def folders(self) -> list[str]:
+        return [path.name for path in self._root.iterdir() if path.is_dir()]
+
+    def delete(self, folder: str, name: str) -> None:
+        (self._root / folder / name).unlink(missing_ok=True)
+
+    def delete_folder(self, folder: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self._root / folder)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _sync(folder: Path) -> None:
+    """Make the entries of a folder last, as fsync does for the bytes of a file."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
