@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from model.colour import apply_palette
 from model.config import NetworkConfig
 from model.layout import DIRECTION_CHANNELS
-from model.sian import Maps, Sian, plus
+from model.sian import Maps, Sian, each_row, plus
 
 _NOISE_SCALE = 0.1  # at the start of training; then learned, one per channel
 
@@ -155,7 +155,7 @@ class Generator(nn.Module):
                 coarse = torch.cat([coarse, planes.pop(0)], 1)
             return torch.as_tensor(self.start(coarse))
         size = (layout.shape[-2] // stride, layout.shape[-1] // stride)
-        h = self.start(style).unflatten(1, (-1, 4, 4))
+        h = each_row(self.start, style).unflatten(1, (-1, 4, 4))
         return h if size == (4, 4) else F.interpolate(h, size=size, mode="nearest")
 
     def _factors(self) -> list[int]:

@@ -24,10 +24,16 @@ def u8_to_pm1(tensor_u8: Tensor) -> Tensor:
     return channels_last(tensor_u8.float() / 127.5 - 1)
 
 
+def pm1_to_images(tensor: Tensor) -> NDArray[np.uint8]:
+    """(B, 3, H, W) in [-1, 1] -> (B, H, W, 3) uint8, rounded to nearest."""
+    scaled = ((tensor.float() + 1) * 127.5).round().clamp(0, 255)
+    return np.ascontiguousarray(scaled.to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy())
+
+
 def pm1_to_image(tensor: Tensor) -> NDArray[np.uint8]:
     """(1, 3, H, W) in [-1, 1] -> (H, W, 3) uint8, rounded to nearest."""
-    scaled = ((tensor[0].float() + 1) * 127.5).round().clamp(0, 255)
-    return np.ascontiguousarray(scaled.to(torch.uint8).permute(1, 2, 0).cpu().numpy())
+    (image_u8,) = pm1_to_images(tensor)
+    return np.asarray(image_u8, np.uint8)
 
 
 def place(module: Module, device: str | torch.device) -> Module:

@@ -79,7 +79,7 @@ class Sian(nn.Module):
 
     def stylization(self, semantics: Tensor, style: Tensor) -> Tensor:
         """Times the style vector, reshaped to one factor per filter: (B 2F H W)."""
-        factor = self.factor_bias + self.style(style)
+        factor = self.factor_bias + each_row(self.style, style)
         return times(semantics, factor[:, :, None, None])
 
     def instantiation(self, styled: Tensor, maps: Maps) -> Tensor:
@@ -92,6 +92,17 @@ class Sian(nn.Module):
         """Eq. 2: gamma * (h - mu) / sigma + beta, both summed over the branches."""
         gamma, beta = self.gamma_beta(instances).chunk(2, dim=1)
         return plus(times(self.normalise(h), plus(gamma, self.gamma_bias)), beta)
+
+
+def each_row(linear: nn.Module, rows: Tensor) -> Tensor:
+    """A linear layer on (B D) -> (B C), the same for a row wherever in the batch it is.
+
+    A matrix product may add up in another order in another row. Tiles that were painted together
+    in another order would then differ in their last bits.
+    """
+    if torch.is_grad_enabled():
+        return torch.as_tensor(linear(rows))
+    return torch.cat([linear(row) for row in rows.split(1)])
 
 
 # At full resolution every feature map is tens of megabytes. Where no gradient is wanted the

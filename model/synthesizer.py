@@ -1,30 +1,30 @@
-"""The public door: (instance mask, style) -> tile."""
+"""The public door: (instance mask, style) -> tile.
 
+A tile is made in two steps. ``prepare`` computes what needs no network, in any thread;
+``paint`` takes the results of several through the network, on the device.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model import device as devices
 from model.checkpoint import Card, load_networks
+from model.device import Precision
 from model.encoder import StyleEncoder
-from model.errors import (
-    MaskTooLarge,
-    MaskTooSmall,
-    ParameterInvalid,
-    StyleTooSmall,
-    StyleUnreadable,
-)
+from model.errors import StyleTooSmall, StyleUnreadable
 from model.generator import Generator
-from model.layout import layout_maps
 from model.mask import Labels
-from model.noise import noise_window
-from model.pixels import channels_last, image_to_pm1, pm1_to_image
+from model.pixels import channels_last, image_to_pm1, pm1_to_images
 from model.styles import StyleBank, StyleVector
+from model.tile import PaddedLayout, TileInput, padded_layout, padded_shape, tile_input
 
-SMALLEST_MASK_PX = 16
-LARGEST_MASK_PX = 1024
 SMALLEST_STYLE_PX = 64
 
 # Style images are read in windows about as large as those of training; the style of a larger
@@ -32,28 +32,81 @@ SMALLEST_STYLE_PX = 64
 _STYLE_WINDOW_PX = 256
 _STYLE_WINDOWS = 16
 
+# A batch is full at max_batch tiles of 512 px and their margin; of larger ones it takes fewer,
+# so that the memory a batch needs has a bound.
+_FULL_TILE_PX = 576 * 576
+
+
+@dataclass(frozen=True)
+class StyleInput:
+    """The windows of a style image that are read: (h, w, 3) uint8 each, all of one shape."""
+
+    windows: tuple[NDArray[np.uint8], ...]
+
 
 class Synthesizer:
-    """A loaded checkpoint. Not safe for use from several threads at once.
+    """A loaded checkpoint.
 
     >>> synthesizer = Synthesizer.load(Path("checkpoints/sian-release.safetensors"))
     >>> tile = synthesizer.synthesize(mask, synthesizer.styles.pick("kidney", seed=1), seed=1)
+
+    ``encode``, ``paint`` and what is made of them run the network, and belong in one thread.
+    Everything else may be called from any number of threads.
+
+    Args:
+        max_batch: tiles in a full batch, see ``batch_size``.
+        precision: of the convolutions. Colours are computed in full precision always.
+        pad_batches: fill batches up to ``batch_size``, by default on every device but the CPU.
+            A GPU adds in another order for another batch size; so the bytes of a tile
+            don't depend on how many were painted with it. The CPU gains nothing from batches
+            and paints one tile after another.
     """
 
     def __init__(
-        self, generator: Generator, encoder: StyleEncoder, card: Card, styles: StyleBank
+        self,
+        generator: Generator,
+        encoder: StyleEncoder,
+        card: Card,
+        styles: StyleBank,
+        *,
+        max_batch: int = 8,
+        precision: Precision = "fp32",
+        pad_batches: bool | None = None,
     ) -> None:
         self.generator, self.encoder = generator, encoder
         self.card, self.styles = card, styles
         self.device = next(generator.parameters()).device
+        self.max_batch = max_batch
+        self.precision = precision
+        self.pad_batches = self.device.type != "cpu" if pad_batches is None else pad_batches
 
     @classmethod
-    def load(cls, checkpoint: Path, *, device: str = "cpu") -> "Synthesizer":
-        """Load and verify a checkpoint; raises the CheckpointError that applies."""
-        generator, encoder, card = load_networks(checkpoint, device)
-        return cls(generator, encoder, card, StyleBank.load(checkpoint))
+    def load(
+        cls,
+        checkpoint: Path,
+        *,
+        device: str = "cpu",
+        precision: Precision | None = None,
+        max_batch: int = 8,
+    ) -> "Synthesizer":
+        """Load and verify a checkpoint.
 
-    @torch.inference_mode()
+        Args:
+            device: cpu, mps, cuda or cuda:N.
+            precision: on CUDA, bf16 unless given. CPU and MPS compute in fp32.
+            max_batch: tiles in a full batch.
+
+        Raises:
+            CheckpointError: the one that applies.
+            SettingsInvalid: there is no such device, or it cannot compute in this precision.
+        """
+        precision = (precision or "bf16") if device.startswith("cuda") else "fp32"
+        devices.check_device(device, precision)
+        devices.compute_reproducibly(device)
+        generator, encoder, card = load_networks(checkpoint, device)
+        styles = StyleBank.load(checkpoint)
+        return cls(generator, encoder, card, styles, max_batch=max_batch, precision=precision)
+
     def encode_style(self, image_u8: NDArray[np.uint8]) -> StyleVector:
         """Style vector (D,) float32 of a reference image (H, W, 3) uint8, 64 px a side or more.
 
@@ -63,6 +116,10 @@ class Synthesizer:
             StyleUnreadable: not (H, W, 3) uint8.
             StyleTooSmall
         """
+        return self.encode(self.prepare_style(image_u8))
+
+    def prepare_style(self, image_u8: NDArray[np.uint8]) -> StyleInput:
+        """The first, networkless step of ``encode_style``; raises what it raises."""
         if image_u8.ndim != 3 or image_u8.shape[2] != 3 or image_u8.dtype != np.uint8:
             raise StyleUnreadable(
                 f"The style image is {image_u8.dtype} of shape {image_u8.shape}; it must be uint8 "
@@ -74,13 +131,17 @@ class Synthesizer:
                 f"The style image is {width} x {height} px; the texture of a stain needs at least "
                 f"{SMALLEST_STYLE_PX} px a side. Send a larger crop."
             )
+        return StyleInput(tuple(image_u8[w].copy() for w in style_windows(height, width)))
+
+    @torch.inference_mode()
+    def encode(self, style_input: StyleInput) -> StyleVector:
+        """The second step of ``encode_style``: style vector (D,) float32."""
         vectors = [
-            self.encoder.encode(image_to_pm1(image_u8[window]).to(self.device))
-            for window in style_windows(height, width)
+            self.encoder.encode(image_to_pm1(window).to(self.device))
+            for window in style_input.windows
         ]
         return np.asarray(torch.cat(vectors).mean(0).cpu().numpy(), np.float32)
 
-    @torch.inference_mode()
     def synthesize(
         self, mask_labels: Labels, style: StyleVector, *, seed: int
     ) -> NDArray[np.uint8]:
@@ -94,71 +155,77 @@ class Synthesizer:
         Raises:
             MaskTooSmall, MaskTooLarge, ParameterInvalid; MaskShape, MaskFloat, MaskNegative.
         """
-        self._check(mask_labels, style, seed)
-        height, width = mask_labels.shape
-        layout = self._padded(layout_maps(mask_labels, self.generator.config.direction).stacked())
-        noise = [
-            self._noise(seed, stage, shape)
-            for stage, shape in enumerate(self.generator.noise_shapes(*layout.shape[-2:]))
-        ]
-        style_tensor = torch.from_numpy(style.astype(np.float32))[None].to(self.device)
-        image = self.generator(layout, style_tensor, noise)
-        margin = self._margin
-        return pm1_to_image(image[..., margin : margin + height, margin : margin + width])
+        return self.paint([self.prepare(mask_labels, style, seed=seed)])[0]
 
-    @property
-    def _margin(self) -> int:
-        """Pixels synthesized around the tile and cut off again.
+    def prepare(self, mask_labels: Labels, style: StyleVector, *, seed: int) -> TileInput:
+        """The first, networkless step of ``synthesize``; raises what it raises."""
+        return self.tile(self.layout(mask_labels), style, seed=seed)
 
-        Padding inside the network leaves its mark on the outermost pixels, as a frame; two
-        pixels of the coarsest scale take it away. Only a fully convolutional network can
-        afford to draw beyond the tile.
-        """
-        config = self.generator.config
-        return 2 * config.stride if config.start == "layout" else 0
+    def layout(self, mask_labels: Labels) -> PaddedLayout:
+        """The part of ``prepare`` that all tiles of one mask share."""
+        return padded_layout(mask_labels, self.generator.config)
 
-    def _padded(self, layout: NDArray[np.float32]) -> Tensor:
-        """(1, C, H', W'): with the margin, and sides rounded up to what the generator takes.
-
-        The maps are continued, not the labels: a nucleus cut by the border keeps its centroid.
-        """
-        stride, margin = self.generator.config.stride, self._margin
-        pad = []
-        for side in layout.shape[-2:]:
-            target = max(-(-(side + 2 * margin) // stride), 2) * stride
-            pad.append((margin, target - margin - side))
-        padded = np.pad(layout, [(0, 0), *pad], mode="edge")
-        return channels_last(torch.from_numpy(padded)[None].to(self.device))
-
-    def _noise(self, seed: int, stage: int, shape: tuple[int, int, int]) -> Tensor:
-        planes, height, width = shape
-        stack = np.stack(
-            [
-                noise_window(seed, 2 * stage + p, top=0, left=0, height=height, width=width)
-                for p in range(planes)
-            ]
+    def tile(self, layout: PaddedLayout, style: StyleVector, *, seed: int) -> TileInput:
+        """The part of ``prepare`` that is a tile's own."""
+        return tile_input(
+            layout,
+            style,
+            seed=seed,
+            config=self.generator.config,
+            noise_shapes=self.generator.noise_shapes(*layout.shape),
         )
-        return torch.from_numpy(stack)[None].to(self.device)
 
-    def _check(self, mask_labels: Labels, style: StyleVector, seed: int) -> None:
-        size = " x ".join(str(side) for side in reversed(mask_labels.shape))
-        if mask_labels.ndim == 2 and min(mask_labels.shape) < SMALLEST_MASK_PX:
-            raise MaskTooSmall(
-                f"The instance mask is {size} px; the smallest tile is "
-                f"{SMALLEST_MASK_PX} px a side. Pad it with zeros."
-            )
-        if max(mask_labels.shape) > LARGEST_MASK_PX:
-            raise MaskTooLarge(
-                f"The instance mask is {size} px; the largest tile is {LARGEST_MASK_PX} px a side. "
-                "Cut it into smaller masks."
-            )
-        if style.shape != (self.card.style_dim,) or not np.isfinite(style).all():
-            raise ParameterInvalid(
-                f"The style vector has shape {style.shape}; this checkpoint takes "
-                f"{self.card.style_dim} finite numbers. Encode the style with this checkpoint."
-            )
-        if not 0 <= seed < 2**64:
-            raise ParameterInvalid(f"The seed is {seed}; it must be between 0 and 2**64 - 1.")
+    def padded_shape(self, size: tuple[int, int]) -> tuple[int, int]:
+        """``TileInput.shape`` of the tiles of a mask of ``size`` (H, W)."""
+        return padded_shape(size, self.generator.config)
+
+    def batch_size(self, shape: tuple[int, int]) -> int:
+        """How many tiles of a padded shape make a full batch: ``max_batch``, fewer of large
+        ones, one at least."""
+        return max(1, min(self.max_batch, self.max_batch * _FULL_TILE_PX // (shape[0] * shape[1])))
+
+    def at_once(self, shape: tuple[int, int]) -> int:
+        """How many of them one pass of the network takes."""
+        return self.batch_size(shape) if self.pad_batches else 1
+
+    @torch.inference_mode()
+    def paint(
+        self, tiles: Sequence[TileInput], *, at_once: int | None = None
+    ) -> list[NDArray[np.uint8]]:
+        """The second step of ``synthesize``, for tiles that have one shape: an image each.
+
+        Args:
+            at_once: for a device that has too little memory for ``at_once(shape)``. It may
+                change the last bit of a colour.
+        """
+        if len({tile.shape for tile in tiles}) > 1:
+            raise ValueError("the tiles of a batch must have one padded shape")
+        images: list[NDArray[np.uint8]] = []
+        step = (at_once or self.at_once(tiles[0].shape)) if tiles else 1
+        for first in range(0, len(tiles), step):
+            images += self._pass(tiles[first : first + step], size=step)
+        return images
+
+    def _pass(self, tiles: Sequence[TileInput], size: int) -> list[NDArray[np.uint8]]:
+        """Up to ``size`` tiles through the network, as a batch of exactly that size."""
+
+        def batch(arrays: Sequence[NDArray[Any]]) -> Tensor:
+            real = torch.from_numpy(np.stack(arrays)).to(self.device)
+            filling = real[-1:].expand(size - len(arrays), *real.shape[1:])
+            return torch.cat([real, filling]) if len(filling) else real
+
+        layout = channels_last(batch([tile.layout.maps for tile in tiles]))
+        style = batch([tile.style for tile in tiles])
+        noise = [batch(planes) for planes in zip(*(tile.noise for tile in tiles), strict=True)]
+        with devices.computing_in(self.precision, self.device):
+            painted = self.generator(layout, style, noise)
+        images = pm1_to_images(painted[: len(tiles)])
+        return [_cropped(image, tile) for image, tile in zip(images, tiles, strict=True)]
+
+
+def _cropped(image_u8: NDArray[np.uint8], tile: TileInput) -> NDArray[np.uint8]:
+    margin, (height, width) = tile.layout.margin, tile.layout.size
+    return image_u8[margin : margin + height, margin : margin + width].copy()
 
 
 def style_windows(height: int, width: int) -> list[tuple[slice, slice]]:

@@ -1,8 +1,9 @@
 """Stand-ins for the released checkpoint and the network, where neither is the point."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,27 +45,76 @@ def small_checkpoint(folder: Path) -> Path:
     return path
 
 
+class FakeTile(NamedTuple):
+    """For ``TileInput``."""
+
+    labels: NDArray[np.integer]
+    style: NDArray[np.float32]
+    seed: int
+
+
 class FakeSynthesizer:
     """Paints every nucleus dark and the stroma in a grey that follows the seed.
 
     before: called before each tile, with how many were made; may raise or wait.
+    together: how many tiles of a batch of eight are painted at once.
     """
 
-    def __init__(self, checkpoint: Path, before: Callable[[int], None] = lambda made: None):
+    def __init__(
+        self,
+        checkpoint: Path,
+        before: Callable[[int], None] = lambda made: None,
+        *,
+        together: int = 1,
+    ):
         self.card = read_card(checkpoint)
         self.styles = StyleBank.load(checkpoint)
         self.before = before
+        self.together = together
         self.made = 0
+        self.passes: list[list[int]] = []  # the seeds of each
 
     def encode_style(self, image_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.full(self.card.style_dim, image_u8.mean(), np.float32)
+        return self.encode(self.prepare_style(image_u8))
+
+    def prepare_style(self, image_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return image_u8
+
+    def encode(self, style_input: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.full(self.card.style_dim, style_input.mean(), np.float32)
 
     def synthesize(
         self, mask_labels: NDArray[np.integer], style: NDArray[np.float32], *, seed: int
     ) -> NDArray[np.uint8]:
+        return self.paint([self.tile(self.layout(mask_labels), style, seed=seed)])[0]
+
+    def layout(self, mask_labels: NDArray[np.integer]) -> NDArray[np.integer]:
+        return mask_labels
+
+    def tile(
+        self, layout: NDArray[np.integer], style: NDArray[np.float32], *, seed: int
+    ) -> FakeTile:
+        return FakeTile(layout, style, seed)
+
+    def padded_shape(self, size: tuple[int, int]) -> tuple[int, int]:
+        return size
+
+    def batch_size(self, shape: tuple[int, int]) -> int:
+        return 8
+
+    def at_once(self, shape: tuple[int, int]) -> int:
+        return self.together
+
+    def paint(
+        self, tiles: Sequence[FakeTile], *, at_once: int | None = None
+    ) -> list[NDArray[np.uint8]]:
+        self.passes.append([tile.seed for tile in tiles])
+        return [self._painted(tile) for tile in tiles]
+
+    def _painted(self, tile: FakeTile) -> NDArray[np.uint8]:
         self.before(self.made)
         self.made += 1
-        grey = np.where(mask_labels > 0, 40, 100 + seed % 100).astype(np.uint8)
+        grey = np.where(tile.labels > 0, 40, 100 + tile.seed % 100).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
 
 

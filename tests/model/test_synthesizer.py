@@ -1,27 +1,35 @@
 """The public door, on a small random network."""
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from model.checkpoint import save_checkpoint
+from model.device import Precision
 from model.encoder import build_encoder
 from model.errors import (
     MaskFloat,
     MaskTooLarge,
     MaskTooSmall,
     ParameterInvalid,
+    SettingsInvalid,
     StyleTooSmall,
     StyleUnreadable,
 )
 from model.generator import Generator
 from model.synthesizer import Synthesizer, style_windows
+from model.tile import TileInput
 from tests.networks import TINY
 
 
 @pytest.fixture(scope="module")
-def synthesizer(tmp_path_factory: pytest.TempPathFactory) -> Synthesizer:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
     path = tmp_path_factory.mktemp("checkpoint") / "random.safetensors"
@@ -32,7 +40,12 @@ def synthesizer(tmp_path_factory: pytest.TempPathFactory) -> Synthesizer:
         "styles": {"kidney": [{}] * 3},
     }  # fmt: skip
     save_checkpoint(path, Generator(TINY), build_encoder(TINY), {"kidney": vectors}, card)
-    return Synthesizer.load(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def synthesizer(checkpoint: Path) -> Synthesizer:
+    return Synthesizer.load(checkpoint)
 
 
 def mask(height: int = 70, width: int = 50) -> NDArray[np.int32]:
@@ -64,6 +77,156 @@ def test_same_inputs_same_bytes_whatever_ran_between(synthesizer: Synthesizer) -
     np.testing.assert_array_equal(first, again)
     other = synthesizer.synthesize(mask(), style(synthesizer), seed=6)
     assert not np.array_equal(first, other)
+
+
+def tiles(synthesizer: Synthesizer, count: int) -> list[TileInput]:
+    """Of one shape, from masks of several sizes."""
+    return [
+        synthesizer.prepare(mask(70 - seed, 50 + seed), style(synthesizer), seed=seed)
+        for seed in range(count)
+    ]
+
+
+@pytest.fixture(params=["CPU", "GPU"])
+def either(request: pytest.FixtureRequest, synthesizer: Synthesizer) -> Synthesizer:
+    """Painting as the CPU does, one after another, and as a GPU does, in batches of one size."""
+    return Synthesizer(
+        synthesizer.generator,
+        synthesizer.encoder,
+        synthesizer.card,
+        synthesizer.styles,
+        max_batch=4,
+        pad_batches=request.param == "GPU",
+    )
+
+
+@pytest.mark.parametrize("company", [1, 2, 3, 4, 6])
+def test_same_bytes_alone_and_in_company(either: Synthesizer, company: int) -> None:
+    """Wherever in the batch, whatever the others."""
+    prepared = tiles(either, company)
+    alone = [either.paint([tile])[0] for tile in prepared]
+    assert [image.shape for image in alone] == [(*tile.layout.size, 3) for tile in prepared]
+    for turn in range(company):
+        together = either.paint(prepared[turn:] + prepared[:turn])
+        for expected, image in zip(alone[turn:] + alone[:turn], together, strict=True):
+            np.testing.assert_array_equal(expected, image)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("side", [64, 100, 256])
+def test_same_bytes_in_company_on_a_real_gpu(precision: Precision, side: int) -> None:
+    release = Path(__file__).parents[2] / "checkpoints" / "sian-release.safetensors"
+    synthesizer = Synthesizer.load(release, device="cuda", precision=precision)
+    organs = synthesizer.styles.organs
+    prepared = [
+        synthesizer.prepare(mask(side, side), synthesizer.styles.vector(organs[k % 7]), seed=k)
+        for k in range(8)
+    ]
+    alone = [synthesizer.paint([tile])[0] for tile in prepared]
+    for turn in range(8):
+        together = synthesizer.paint(prepared[turn:] + prepared[:turn])
+        for expected, image in zip(alone[turn:] + alone[:turn], together, strict=True):
+            np.testing.assert_array_equal(expected, image)
+
+
+def test_a_gpus_batches_have_one_size(either: Synthesizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = []
+    forward = either.generator.forward
+
+    def counted(layout: Tensor, style: Tensor, noise: Sequence[Tensor] = ()) -> Tensor:
+        assert {len(tensor) for tensor in (style, *noise)} == {len(layout)}
+        sizes.append(len(layout))
+        return forward(layout, style, noise)
+
+    monkeypatch.setattr(either.generator, "forward", counted)
+    either.paint(tiles(either, 6))
+    assert sizes == ([4, 4] if either.pad_batches else [1] * 6)
+    sizes.clear()
+    either.paint(tiles(either, 3), at_once=2)
+    assert sizes == [2, 2]
+
+
+def test_a_batch_of_another_size_is_the_same_picture(synthesizer: Synthesizer) -> None:
+    prepared = tiles(synthesizer, 3)
+    singly, together = synthesizer.paint(prepared), synthesizer.paint(prepared, at_once=3)
+    for one, other in zip(singly, together, strict=True):
+        assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+
+
+def test_nothing_to_paint(either: Synthesizer) -> None:
+    assert either.paint([]) == []
+
+
+def test_tiles_of_different_shapes_are_no_batch(either: Synthesizer) -> None:
+    vector = style(either)
+    small, large = (either.prepare(mask(side, side), vector, seed=0) for side in (40, 100))
+    with pytest.raises(ValueError, match="shape"):
+        either.paint([small, large])
+
+
+def test_tiles_of_one_mask_share_their_layout(synthesizer: Synthesizer) -> None:
+    layout = synthesizer.layout(mask())
+    shared = [synthesizer.tile(layout, style(synthesizer), seed=seed) for seed in (5, 6)]
+    assert shared[0].layout is shared[1].layout
+    assert shared[0].shape == synthesizer.padded_shape((70, 50))
+    for seed, tile in zip((5, 6), synthesizer.paint(shared), strict=True):
+        expected = synthesizer.synthesize(mask(), style(synthesizer), seed=seed)
+        np.testing.assert_array_equal(tile, expected)
+
+
+def test_batches_of_large_tiles_are_smaller(synthesizer: Synthesizer) -> None:
+    assert synthesizer.max_batch == 8
+    for side, expected in [(16, 8), (256, 8), (512, 8), (768, 3), (1024, 2)]:
+        shape = synthesizer.padded_shape((side, side))
+        assert synthesizer.batch_size(shape) == expected
+        assert synthesizer.at_once(shape) == 1  # on the CPU
+
+
+def test_there_is_a_batch_of_one_at_least(either: Synthesizer) -> None:
+    either.max_batch = 1
+    shape = either.padded_shape((1024, 1024))
+    assert either.batch_size(shape) == either.at_once(shape) == 1
+
+
+def test_preparing_in_many_threads_gives_the_same(synthesizer: Synthesizer) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        prepared = list(
+            threads.map(
+                lambda seed: synthesizer.prepare(mask(), style(synthesizer), seed=seed),
+                [n % 4 for n in range(16)],
+            )
+        )
+    for n, tile in enumerate(prepared):
+        expected = synthesizer.prepare(mask(), style(synthesizer), seed=n % 4)
+        np.testing.assert_array_equal(tile.layout.maps, expected.layout.maps)
+        for plane, same in zip(tile.noise, expected.noise, strict=True):
+            np.testing.assert_array_equal(plane, same)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_half_precision_keeps_the_picture_and_its_colours(
+    synthesizer: Synthesizer, precision: Precision
+) -> None:
+    """As on a GPU: the network in half precision, the colours in full."""
+    half = Synthesizer(
+        synthesizer.generator, synthesizer.encoder, synthesizer.card, synthesizer.styles,
+        precision=precision, pad_batches=True, max_batch=2,
+    )  # fmt: skip
+    full = synthesizer.synthesize(mask(), style(synthesizer), seed=1).astype(int)
+    rounded = half.synthesize(mask(), style(synthesizer), seed=1).astype(int)
+    assert 0 < np.abs(rounded - full).max() <= 8
+    assert np.abs((rounded - full).mean((0, 1))).max() < 0.2
+
+
+def test_the_cpu_computes_in_full_precision(checkpoint: Path) -> None:
+    assert Synthesizer.load(checkpoint, precision="fp16").precision == "fp32"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(SettingsInvalid, match="SIAN_DEVICE=cuda:1"):
+        Synthesizer.load(checkpoint, device="cuda:1")
 
 
 def test_a_style_in_double_precision_is_the_same_style(synthesizer: Synthesizer) -> None:
