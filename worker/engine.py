@@ -1,38 +1,50 @@
-"""The engine: loads the network once, runs jobs tile by tile, keeps house between them."""
+"""The engine: runs jobs, many at a time, on one network that is loaded once."""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from importlib import resources
 from typing import TYPE_CHECKING
 
-from model.errors import SianError, SynthesisFailed
-from worker import synthesis
+from model.errors import JobExpired, JobUnknown, SianError, WorkerStalled
+from worker import thumbnails
 from worker.artifacts import Artifacts
-from worker.jobs import MAX_ATTEMPTS, Failure, Job, JobStore, Output, is_job_id
-from worker.request import Style, SynthesisRequest, sha256
+from worker.batcher import Batcher
+from worker.health import Health
+from worker.job_run import JobRunner
+from worker.jobs import JobStore
+from worker.leases import Leases
+from worker.network import Network
+from worker.room import Room
+from worker.waiting import Stopped
 
 if TYPE_CHECKING:
     from model.synthesizer import Synthesizer  # imports torch
 
-MASK, STYLE = "mask", "style"
-"""Names of a job's input artifacts: the bytes as they were sent."""
-
-_TOMBSTONES = timedelta(days=30)
-_SWEEP_S = 60.0
+_LEAVING_S = 30.0
+"""How long a stop waits for jobs to record what they have."""
 
 logger = logging.getLogger(__name__)
 
 
 class Engine:
-    """Everything that touches the network. Its methods are called from one thread only,
-    except ``is_ready``.
+    """Runs jobs: takes them from the store, paints their tiles together with those of others,
+    stores the tiles and records the end.
 
-    load: returns the Synthesizer; called once, by ``prepare``.
-    retention: how long a finished job and its tiles are kept.
+    A job that was started before runs alone, so that one that kills the process takes no other
+    along.
+
+    Args:
+        load: returns the Synthesizer; called once, by ``prepare``.
+        max_batch: tiles in a full batch, as the Synthesizer's; how many tiles of one job are
+            under way at a time.
+        max_wait_s: how long a batch that isn't full waits for tiles that are being prepared.
+        lease_s: how long a job is held without a sign of life.
+        stall_s: a computation that takes longer has stalled.
+        on_failure: called, in a thread of the engine's, when it can't go on. It should end the
+            process, with ``stop``.
     """
 
     def __init__(
@@ -41,132 +53,133 @@ class Engine:
         jobs: JobStore,
         artifacts: Artifacts,
         *,
-        retention: timedelta,
+        max_batch: int = 8,
+        max_wait_s: float = 0.02,
+        lease_s: float = 15.0,
+        stall_s: float = 120.0,
+        on_failure: Callable[[SianError], None] = lambda error: None,
     ) -> None:
-        self._load = load
-        self._jobs = jobs
-        self._artifacts = artifacts
-        self._retention = retention
-        self._sweep_s = min(_SWEEP_S, retention.total_seconds() / 4)
-        self._swept_at = -float("inf")
-        self._synthesizer: Synthesizer | None = None
+        self._jobs, self._artifacts = jobs, artifacts
+        self._max_batch = max_batch
+        self._lease_s, self._stall_s = lease_s, stall_s
+        self._on_failure = on_failure
+        self._network = Network(load)
+        self._leases = Leases(jobs, lease_s=lease_s, may_renew=self._may_renew)
+        self._batcher = Batcher(
+            self._network,
+            max_wait_s=max_wait_s,
+            stall_s=stall_s,
+            wanted=self._leases.wanted,
+            on_failure=self._fail,
+        )
+        self._stopping = threading.Event()
+        self._runner = JobRunner(
+            jobs,
+            artifacts,
+            self._network,
+            self._batcher,
+            self._leases,
+            max_batch=max_batch,
+            stopping=self._stopping,
+        )
+        self._room = Room()
+        self._is_warm = False
+        self._failure: SianError | None = None
 
     @property
-    def is_ready(self) -> bool:
-        """A warm network is waiting for jobs."""
-        return self._synthesizer is not None
+    def slots(self) -> int:
+        """How many threads should call ``run``: enough to prepare a batch beside the one that
+        is on the device."""
+        return 2 * self._max_batch
 
-    def prepare(self, *, should_stop: Callable[[], bool]) -> None:
+    def prepare(self, *, should_stop: Callable[[], bool] = lambda: False) -> None:
         """Load, and warm up by painting the thumbnails that are missing (one at least).
 
         should_stop is asked before every thumbnail; if it says so, the engine is left unready.
 
         Raises what loading raises, CheckpointError above all.
         """
-        began = time.monotonic()
-        synthesizer = self._load()
-        mask = thumbnail_mask()
-        scope = thumbnail_scope(synthesizer.card.sha256)
-        organs = synthesizer.styles.organs
-        missing = [name for name in organs if not self._artifacts.exists(scope, f"{name}.png")]
-        for organ in missing or organs[:1]:
-            if should_stop():
-                return
-            request = SynthesisRequest(mask_sha256=sha256(mask), style=Style(organ=organ), seed=0)
-            for tile in synthesis.synthesize(synthesizer, request, mask):
-                self._artifacts.put(scope, f"{organ}.png", tile.png)
-        self._synthesizer = synthesizer
-        logger.info("ready after %.1f s: %s", time.monotonic() - began, synthesizer.card.name)
+        self._batcher.start(lambda: self._warm_up(should_stop))
+        self._leases.start()
 
-    def run(self, job_id: str, *, should_stop: Callable[[], bool]) -> None:
-        """Run one queued job to its end, and remove its inputs. What goes wrong is the job's error.
+    def health(self) -> Health:
+        if self._stopping.is_set():
+            return Health(False, "The worker is stopping.")
+        if self._failure is not None:
+            return Health(False, str(self._failure))
+        if not self._is_warm:
+            return Health(False, "The network is being loaded; jobs that are sent now are queued.")
+        if self._batcher.is_stalled:
+            return Health(False, str(self._stalled()))
+        return Health(True)
 
-        should_stop is asked before every tile; if it says so, the job goes back to the queue
-        with the tiles it has, and goes on from there.
+    def run(self, job_id: str) -> bool:
+        """Run one queued job to its end; safe to call from many threads, also twice for a job.
 
-        Raises what the store raises if it cannot record the end, even as a failure. The job is
-        then left as it is; ``retry`` puts it back.
+        What goes wrong is the job's error. A job that isn't queued is left alone. One whose
+        claim is lost is let go of, quietly.
+
+        Returns:
+            False if a stop came first: the job went back to the queue with the tiles it has.
+
+        Raises:
+            StoreUnavailable: the job could not be started; or its end could not be recorded
+                for as long as it was held, and whoever reaps it will run it again.
         """
-        job = self._jobs.start(job_id)
-        if job is None:
-            return
-        try:
-            if not self._run(job, should_stop):
-                return
-        except SianError as error:
-            logger.info("job %s failed: %s: %s", job_id, error.code, error)
-            self._jobs.fail(job_id, Failure(error.code, str(error)))
-        except Exception:
-            logger.exception("job %s failed", job_id)
-            message = (
-                f"The tile could not be synthesized; the server's log says why (job {job_id})."
-            )
-            self._jobs.fail(job_id, Failure(SynthesisFailed.code, message))
-        for name in (MASK, STYLE):
-            self._artifacts.discard(job_id, name)
-
-    def retry(self, job_id: str) -> None:
-        """After ``run`` has raised: put the job back, or fail it if that was its last attempt.
-
-        Raises what the store raises.
-        """
-        message = (
-            f"The server could not record this job in {MAX_ATTEMPTS} attempts; its log says why "
-            f"(job {job_id})."
-        )
-        self._jobs.retry(job_id, Failure(SynthesisFailed.code, message))
-
-    def _run(self, job: Job, should_stop: Callable[[], bool]) -> bool:
-        """False if it was stopped before the end."""
-        if self._synthesizer is None:
+        if not self._is_warm and not self._stopping.is_set():
             raise RuntimeError("prepare() comes before run()")
+        try:
+            return self._run(job_id, alone=self._jobs.get(job_id).attempts > 0)
+        except Stopped:
+            return False
+        except (JobUnknown, JobExpired) as error:
+            logger.info("job %s is not run: %s", job_id, error)
+            return True
+
+    def stop(self) -> None:
+        """Finish the batch that is on the device, requeue what is left, end the threads. May be
+        called again, and from any thread."""
+        self._stopping.set()
+        self._room.close()
+        self._batcher.stop()
+        if not self._room.wait_until_empty(_LEAVING_S):
+            logger.warning("jobs are still running; they come back when their leases run out")
+        self._leases.stop()
+
+    def _warm_up(self, should_stop: Callable[[], bool]) -> None:
         began = time.monotonic()
-        request = job.request
-        mask = self._artifacts.get(job.id, MASK)
-        style = self._artifacts.get(job.id, STYLE) if request.style.image_sha256 else None
-        tiles = synthesis.synthesize(
-            self._synthesizer, request, mask, style, first=len(job.outputs)
+        synthesizer = self._network.open()
+        if thumbnails.paint_missing(synthesizer, self._artifacts, should_stop):
+            self._is_warm = True
+            took_s = time.monotonic() - began
+            logger.info("ready after %.1f s: %s", took_s, synthesizer.card.name)
+
+    def _run(self, job_id: str, *, alone: bool) -> bool:
+        with self._room.taken(alone=alone):
+            since = time.monotonic()
+            claim = self._jobs.start(job_id, lease_s=self._lease_s)
+            if claim is None:
+                return True
+            if alone or claim.job.attempts == 1:
+                with self._leases.holding(claim, since=since):
+                    return self._runner.run(claim)
+            self._jobs.requeue(claim)  # its worker died while it waited here
+        return self._run(job_id, alone=True)
+
+    def _may_renew(self) -> bool:
+        """Asked in the thread of the leases, which thereby is the one that notices a stall."""
+        if not self._batcher.is_stalled:
+            return True
+        if self._failure is None:
+            self._fail(self._stalled())
+        return False
+
+    def _stalled(self) -> WorkerStalled:
+        return WorkerStalled(
+            f"The device has made no progress for more than {self._stall_s:.0f} s; the worker "
+            "needs to be started anew."
         )
-        for index in range(len(job.outputs), request.n):
-            if should_stop():
-                self._jobs.requeue(job.id)
-                return False
-            tile = next(tiles)
-            self._artifacts.put(job.id, f"{index}.png", tile.png)
-            self._artifacts.put(job.id, f"{index}.json", tile.manifest)
-            self._jobs.add_output(job.id, Output(seed=tile.seed, sha256=tile.sha256))
-        self._jobs.finish(job.id)
-        logger.info("job %s done in %.2f s, %d tiles", job.id, time.monotonic() - began, request.n)
-        return True
 
-    def keep_house(self) -> None:
-        """Expire old jobs, if it has been a while."""
-        if time.monotonic() - self._swept_at >= self._sweep_s:
-            self._swept_at = time.monotonic()
-            self.sweep(datetime.now(UTC))
-
-    def sweep(self, now: datetime) -> None:
-        """Remove the files of jobs that finished longer than ``retention`` ago; keep a tombstone
-        of each for 30 days."""
-        for job_id in self._jobs.finished_before(now - self._retention):
-            self._artifacts.remove(job_id)
-            self._jobs.expire(job_id)
-        self._jobs.forget_expired_before(now - _TOMBSTONES)
-
-    def sweep_orphans(self) -> None:
-        """Remove files without a job, which a process leaves that dies between storing one and
-        the other. Not while jobs are accepted: their files come first."""
-        known = self._jobs.unexpired()
-        for scope in self._artifacts.scopes():
-            if is_job_id(scope) and scope not in known:
-                self._artifacts.remove(scope)
-
-
-def thumbnail_mask() -> bytes:
-    """The label PNG, 128 x 128, that thumbnails of organ presets are painted from."""
-    return resources.files("worker").joinpath("thumbnail-mask.png").read_bytes()
-
-
-def thumbnail_scope(checkpoint_sha256: str) -> str:
-    """Where in the artifacts the thumbnails of a checkpoint are."""
-    return f"thumbnails-{checkpoint_sha256[:16]}"
+    def _fail(self, error: SianError) -> None:
+        self._failure = error
+        self._on_failure(error)

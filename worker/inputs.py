@@ -11,6 +11,9 @@ from model.formats import MAX_SIDE, MIN_SIDE, read_mask
 from model.images import MAX_STYLE_PIXELS, MIN_STYLE_SIDE, read_image
 from worker.scale import resize_image, resize_mask, scaled_size
 
+MASK, STYLE = "mask", "style"
+"""Names of a job's input files among the artifacts: the bytes as they were sent."""
+
 
 @dataclass(frozen=True)
 class MaskInput:

@@ -1,81 +1,91 @@
-"""LocalQueue: jobs wait in memory and run in a thread of the server process."""
+"""Queues of jobs: what each can do, and the one that runs them in this process."""
 
-import collections
 import logging
-import math
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Protocol
 
-from model.errors import QueueFull, SianError, SynthesisFailed
+from model.errors import SianError, SynthesisFailed
 from worker.engine import Engine
+from worker.health import Health
+from worker.jobs import JobStore
 
-_IDLE_S = 1.0
-"""How long the thread waits for a job before it looks for housekeeping."""
 _PAUSE_S = 5.0
-"""How long it gives a store that cannot be written to recover."""
+"""How long a store that cannot be reached is given to recover."""
 
 logger = logging.getLogger(__name__)
 
 
+class Queue(Protocol):
+    """Carries the ids of queued jobs to where they run. How many may wait is for the job store
+    to say."""
+
+    def start(self) -> None: ...
+
+    def submit(self, job_id: str) -> None:
+        """Have a queued job run. Twice does no harm.
+
+        Raises StoreUnavailable.
+        """
+
+    def stop(self) -> None: ...
+
+    def health(self) -> Health:
+        """Whether a warm network takes jobs and makes progress."""
+
+
 class LocalQueue:
-    """First in, first out, one job at a time, bounded.
+    """Jobs run in threads of this process, in the order in which they came.
 
     What waits here is also ``queued`` in the job store, so a process that dies loses nothing.
 
-    engine: prepared in the queue's own thread, which is the only one that touches the network.
-    limit: how many jobs may wait.
-    on_failure: called in that thread if the engine cannot be prepared; the queue is then over.
+    Args:
+        jobs: of which this process is the only user.
+        on_failure: called, in a thread of the queue's, if the engine cannot be prepared; nothing
+            runs then.
     """
 
     def __init__(
-        self, engine: Engine, *, limit: int, on_failure: Callable[[SianError], None]
+        self, engine: Engine, jobs: JobStore, *, on_failure: Callable[[SianError], None]
     ) -> None:
-        self._engine = engine
-        self._limit = limit
+        self._engine, self._jobs = engine, jobs
         self._on_failure = on_failure
-        self._waiting: collections.deque[str] = collections.deque()
+        self._waiting: dict[str, None] = {}  # in order, each once
         self._changed = threading.Condition()
         self._stopping = threading.Event()
-        self._job_s = 1.0  # running mean of a job's duration
-        self._thread = threading.Thread(target=self._run, name="sian-engine")
+        self._threads: list[threading.Thread] = []
+        self._starter = threading.Thread(target=self._start, name="sian-start")
 
-    @property
-    def waiting(self) -> int:
-        """Jobs that wait, without the one that runs."""
-        return len(self._waiting)
+    def start(self) -> None:
+        """Take up what the last process left, and load the network in the background.
 
-    def start(self, recovered: Sequence[str]) -> None:
-        """Start the thread. ``recovered`` jobs of the last process run first, beyond the limit."""
-        self._waiting.extend(recovered)
-        self._thread.start()
-
-    def check_room(self) -> None:
-        """Raises QueueFull if ``submit`` would now."""
-        if len(self._waiting) >= self._limit:
-            raise QueueFull(
-                f"{self._limit} jobs are waiting, which is all this server accepts; "
-                "send the request again later.",
-                # A place is free when the running job is done.
-                retry_after_s=max(1, math.ceil(self._job_s)),
-            )
+        Raises StoreUnavailable.
+        """
+        self._jobs.reap(everything=True)
+        self._waiting = dict.fromkeys(self._jobs.queued())
+        self._starter.start()
 
     def submit(self, job_id: str) -> None:
-        """Raises QueueFull."""
         with self._changed:
-            self.check_room()
-            self._waiting.append(job_id)
+            self._waiting.setdefault(job_id)
             self._changed.notify()
 
     def stop(self) -> None:
-        """Finish the running tile, leave the rest queued in the store, end the thread."""
+        """Finish the batch that is on the device, leave the rest queued in the store, end the
+        threads."""
         self._stopping.set()
         with self._changed:
-            self._changed.notify()
-        if self._thread.ident is not None:
-            self._thread.join()
+            self._changed.notify_all()
+        self._engine.stop()
+        if self._starter.ident is not None:
+            self._starter.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _run(self) -> None:
+    def health(self) -> Health:
+        return self._engine.health()
+
+    def _start(self) -> None:
         try:
             self._engine.prepare(should_stop=self._stopping.is_set)
         except SianError as error:
@@ -85,38 +95,32 @@ class LocalQueue:
             logger.exception("the network could not be loaded")
             self._on_failure(SynthesisFailed(f"The network could not be loaded: {error}"))
             return
-        while not self._stopping.is_set():
-            job_id = self._next()
-            if job_id is not None:
-                began = time.monotonic()
-                self._run_job(job_id)
-                self._job_s += (time.monotonic() - began - self._job_s) / 4
-            try:
-                self._engine.keep_house()
-            except Exception:
-                logger.exception("old jobs could not be removed")
+        for number in range(self._engine.slots):
+            thread = threading.Thread(target=self._run, name=f"sian-job-{number}")
+            self._threads.append(thread)
+            thread.start()
+
+    def _run(self) -> None:
+        while (job_id := self._next()) is not None:
+            self._run_job(job_id)
+
+    def _next(self) -> str | None:
+        """None once stopping."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._stopping.is_set())
+            if self._stopping.is_set():
+                return None
+            job_id = next(iter(self._waiting))
+            del self._waiting[job_id]
+            return job_id
 
     def _run_job(self, job_id: str) -> None:
-        """Run a job, and again while the store cannot record how it ended.
-
-        The store bounds the attempts. None counts while nothing can be written at all, a full
-        disk most likely, but then no other job would fare better.
-        """
-        was_run = False
+        """Run a job, and try again while the store cannot be reached: a full disk, most likely.
+        No other job would fare better."""
         while not self._stopping.is_set():
             try:
-                if was_run:
-                    self._engine.retry(job_id)
-                self._engine.run(job_id, should_stop=self._stopping.is_set)
+                self._engine.run(job_id)
                 return
             except Exception:
                 logger.exception("job %s could not be recorded; it is tried again", job_id)
-                was_run = True
                 self._stopping.wait(_PAUSE_S)
-
-    def _next(self) -> str | None:
-        with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._stopping.is_set(), _IDLE_S)
-            if self._stopping.is_set() or not self._waiting:
-                return None
-            return self._waiting.popleft()

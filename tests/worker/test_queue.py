@@ -1,12 +1,13 @@
-import sqlite3
 import threading
-from datetime import timedelta
+import time
+from collections import Counter
 
 import pytest
 
-from model.errors import CheckpointMismatch, QueueFull
+from model.errors import CheckpointMismatch, StoreUnavailable
 from tests.fakes import FakeSynthesizer
 from worker.engine import Engine
+from worker.health import Health
 from worker.jobs import JobState
 from worker.queue import LocalQueue
 
@@ -14,38 +15,38 @@ PATIENCE_S = 30
 
 
 class RecordingEngine:
-    """Notes what it is told; ``run`` waits until the test lets it go on."""
+    """Notes what it is told to run; what it does then is ``behave``'s to say."""
 
-    def __init__(self, prepare_error: Exception | None = None) -> None:
+    def __init__(self, *, slots=1, prepare_error: Exception | None = None) -> None:
+        self.slots = slots
         self.prepare_error = prepare_error
+        self.behave = lambda job_id: True
         self.ran: list[str] = []
-        self.running = threading.Event()
-        self.go_on = threading.Event()
-        self.housekeeping = 0
-        self.stopped_in_a_job = False
-        self.retried: list[str] = []
-        self.poisoned = True
+        self.changed = threading.Condition()
+        self.prepared_in = ""
+        self.stopped = threading.Event()
 
     def prepare(self, *, should_stop) -> None:
+        self.prepared_in = threading.current_thread().name
         if self.prepare_error is not None:
             raise self.prepare_error
 
-    def run(self, job_id, *, should_stop):
-        self.ran.append(job_id)
-        self.running.set()
-        assert self.go_on.wait(PATIENCE_S)
-        self.stopped_in_a_job = should_stop()
-        if job_id == "poison" and self.poisoned:
-            raise RuntimeError("the disk is full")
+    def run(self, job_id) -> bool:
+        with self.changed:
+            self.ran.append(job_id)
+            self.changed.notify_all()
+        return self.behave(job_id)
 
-    def retry(self, job_id):
-        self.retried.append(job_id)
-        if len(self.retried) == 1:
-            raise RuntimeError("the disk is still full")
-        self.poisoned = False
+    def stop(self) -> None:
+        self.stopped.set()
 
-    def keep_house(self):
-        self.housekeeping += 1
+    def health(self) -> Health:
+        return Health(True)
+
+    def wait_for(self, count: int) -> None:
+        """Until so many runs have begun."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: len(self.ran) >= count, PATIENCE_S)
 
 
 class Ended(threading.Event):
@@ -56,122 +57,97 @@ class Ended(threading.Event):
         self.set()
 
 
-def start(engine, *, limit=2, recovered=(), on_failure=None) -> LocalQueue:
-    queue = LocalQueue(engine, limit=limit, on_failure=on_failure or Ended())
-    queue.start(recovered)
-    return queue
+@pytest.fixture
+def start(jobs):
+    made = []
+
+    def start(engine, *, on_failure=None) -> LocalQueue:
+        queue = LocalQueue(engine, jobs, on_failure=on_failure or Ended())
+        made.append(queue)
+        queue.start()
+        return queue
+
+    yield start
+    for queue in made:
+        queue.stop()
 
 
-def drain(queue: LocalQueue, engine: RecordingEngine, count: int) -> None:
-    """Let everything run to its end."""
-    engine.go_on.set()
-    done = threading.Event()
-    run = engine.run
+def test_runs_in_order_what_was_left_first(start, jobs, accept):
+    left = [accept() for _ in range(3)]
+    jobs.start(left[0], lease_s=3600)  # the last process died with it
+    engine = RecordingEngine()
+    queue = start(engine)
+    new = accept()
+    queue.submit(new)
+    engine.wait_for(4)
+    assert engine.ran == [*left, new]
+    assert jobs.get(left[0]).state is JobState.QUEUED
+    assert engine.prepared_in == "sian-start"
+    assert queue.health().is_ready
 
-    def counting(job_id, *, should_stop):
-        run(job_id, should_stop=should_stop)
-        if len(engine.ran) == count:
-            done.set()
 
-    engine.run = counting
-    if len(engine.ran) == count:
-        done.set()
-    assert done.wait(PATIENCE_S)
+def test_runs_as_many_at_a_time_as_the_engine_has_slots(start):
+    engine = RecordingEngine(slots=3)
+    together = threading.Barrier(3)
+    engine.behave = lambda job_id: together.wait(PATIENCE_S) >= 0
+    queue = start(engine)
+    for job_id in "abc":
+        queue.submit(job_id)
+    engine.wait_for(3)
+    assert sorted(engine.ran) == ["a", "b", "c"]
+
+
+def test_what_waits_already_is_not_run_twice(start):
+    engine = RecordingEngine()
+    go_on = threading.Event()
+    engine.behave = lambda job_id: go_on.wait(PATIENCE_S)
+    queue = start(engine)
+    queue.submit("running")
+    engine.wait_for(1)
+    for job_id in ("waiting", "waiting", "running"):
+        queue.submit(job_id)
+    go_on.set()
+    engine.wait_for(3)
     queue.stop()
+    assert Counter(engine.ran) == {"running": 2, "waiting": 1}  # whether it runs, the store knows
 
 
-def test_runs_in_order_what_was_recovered_first():
+def test_a_stop_starts_no_other_job(start):
     engine = RecordingEngine()
-    queue = start(engine, limit=2, recovered=["a", "b", "c"])
-    assert engine.running.wait(PATIENCE_S)
-    assert queue.waiting == 2
-    with pytest.raises(QueueFull):
-        queue.submit("d")
-    drain(queue, engine, 3)
-    assert engine.ran == ["a", "b", "c"]
-
-
-def test_is_bounded_and_says_when_to_come_back():
-    engine = RecordingEngine()
-    queue = start(engine, limit=2, recovered=["running"])
-    assert engine.running.wait(PATIENCE_S)
-    queue.submit("first")
-    queue.submit("second")
-    with pytest.raises(QueueFull, match="2 jobs are waiting") as refusal:
-        queue.submit("third")
-    assert refusal.value.retry_after_s >= 1
-    drain(queue, engine, 3)
-    assert engine.ran == ["running", "first", "second"]
-
-
-def test_a_stop_lets_the_running_job_finish_and_starts_no_other():
-    engine = RecordingEngine()
-    queue = start(engine, recovered=["running", "waiting"])
-    assert engine.running.wait(PATIENCE_S)
-    stopper = threading.Thread(target=queue.stop)
-    stopper.start()
-    assert queue._stopping.wait(PATIENCE_S)
-    engine.go_on.set()
-    stopper.join(PATIENCE_S)
-    assert not stopper.is_alive()
+    engine.behave = lambda job_id: not engine.stopped.wait(PATIENCE_S)
+    queue = start(engine)
+    for job_id in ("running", "waiting"):
+        queue.submit(job_id)
+    engine.wait_for(1)
+    queue.stop()
+    queue.stop()
     assert engine.ran == ["running"]
-    assert engine.stopped_in_a_job
 
 
-def test_runs_again_what_could_not_be_recorded(caplog, monkeypatch):
+def away(job_id=""):
+    raise StoreUnavailable("The job records are away.", retry_after_s=1)
+
+
+def test_runs_again_what_could_not_be_recorded(start, caplog, monkeypatch):
     monkeypatch.setattr("worker.queue._PAUSE_S", 0)
     engine = RecordingEngine()
-    queue = start(engine, recovered=["poison", "next"])
-    drain(queue, engine, 3)
-    assert engine.ran == ["poison", "poison", "next"]
-    assert engine.retried == ["poison", "poison"]
-    assert "the disk is full" in caplog.text
+    engine.behave = lambda job_id: len(engine.ran) > 2 or away()
+    queue = start(engine)
+    for job_id in ("first", "second"):
+        queue.submit(job_id)
+    engine.wait_for(4)
+    assert engine.ran == ["first", "first", "first", "second"]
+    assert "The job records are away." in caplog.text
 
 
-def test_a_stop_ends_the_pause_of_a_store_that_fails(caplog):
+def test_a_stop_ends_the_pause_of_a_store_that_is_away(start):
     engine = RecordingEngine()
-    engine.go_on.set()
-    queue = start(engine, recovered=["poison", "next"])
-    assert engine.running.wait(PATIENCE_S)
+    engine.behave = away
+    queue = start(engine)
+    queue.submit("first")
+    engine.wait_for(1)
     queue.stop()
-    assert engine.ran == ["poison"]
-
-
-@pytest.mark.parametrize("methods", [["start"], ["add_output", "fail", "retry"]])
-def test_a_store_that_fails_once_costs_no_job(
-    checkpoint, jobs, artifacts, accept, monkeypatch, methods
-):
-    monkeypatch.setattr("worker.queue._PAUSE_S", 0)
-    ended = threading.Event()
-    jobs.on_finish = lambda job_id: ended.set()
-    working = {name: getattr(jobs, name) for name in methods}
-
-    def failing_once(name):
-        def fail(*arguments):
-            monkeypatch.setattr(jobs, name, working[name])
-            raise sqlite3.OperationalError("database or disk is full")
-
-        return fail
-
-    for name in methods:
-        monkeypatch.setattr(jobs, name, failing_once(name))
-    job_id = accept(n=2)
-    engine = Engine(
-        lambda: FakeSynthesizer(checkpoint), jobs, artifacts, retention=timedelta(hours=1)
-    )
-    queue = start(engine, recovered=[job_id])
-    assert ended.wait(PATIENCE_S)
-    queue.stop()
-    job = jobs.get(job_id)
-    assert job.state is JobState.SUCCEEDED
-    assert len(job.outputs) == 2
-
-
-def test_keeps_house_between_jobs():
-    engine = RecordingEngine()
-    queue = start(engine, recovered=["a", "b"])
-    drain(queue, engine, 2)
-    assert engine.housekeeping >= 1
+    assert engine.ran == ["first"]
 
 
 @pytest.mark.parametrize(
@@ -181,13 +157,98 @@ def test_keeps_house_between_jobs():
         (MemoryError("too large"), "synthesis_failed"),
     ],
 )
-def test_an_engine_that_cannot_be_prepared_ends_the_queue(error, code):
+def test_an_engine_that_cannot_be_prepared_ends_the_queue(start, accept, error, code):
+    accept()
     ended = Ended()
-    queue = start(RecordingEngine(error), recovered=["a"], on_failure=ended)
+    engine = RecordingEngine(prepare_error=error)
+    start(engine, on_failure=ended)
     assert ended.wait(PATIENCE_S)
     assert ended.error.code == code
+    assert engine.ran == []
+
+
+def test_stopping_what_never_started_is_no_error(jobs):
+    LocalQueue(RecordingEngine(), jobs, on_failure=Ended()).stop()
+
+
+@pytest.fixture
+def synthesizer(checkpoint) -> FakeSynthesizer:
+    return FakeSynthesizer(checkpoint)
+
+
+@pytest.fixture
+def finished(jobs):
+    """Waits until a job has ended, however."""
+    changed = threading.Condition()
+
+    def on_change(job_id):
+        with changed:
+            changed.notify_all()
+
+    def wait(job_id):
+        with changed:
+            assert changed.wait_for(lambda: jobs.get(job_id).is_finished, PATIENCE_S)
+        return jobs.get(job_id)
+
+    jobs.on_change = on_change
+    return wait
+
+
+def test_many_jobs_on_a_real_engine(start, synthesizer, jobs, artifacts, accept, finished):
+    queue = start(Engine(lambda: synthesizer, jobs, artifacts))
+    accepted = [accept(seed=seed, n=1 + seed % 3) for seed in range(40)]
+    for job_id in accepted:
+        queue.submit(job_id)
+    for seed, job_id in enumerate(accepted):
+        job = finished(job_id)
+        assert (job.state, len(job.outputs)) == (JobState.SUCCEEDED, 1 + seed % 3)
+
+
+@pytest.mark.parametrize("methods", [["get"], ["start"], ["add_output", "finish"]])
+def test_a_store_that_fails_now_and_then_costs_no_job(
+    start, synthesizer, jobs, artifacts, accept, monkeypatch, methods
+):
+    monkeypatch.setattr("worker.queue._PAUSE_S", 0)
+    monkeypatch.setattr("worker.job_run._PAUSE_S", 0)
+    calls: Counter[str] = Counter()
+
+    def failing_often(name, method):
+        def fail(*arguments, **options):
+            calls[name] += 1
+            return away() if calls[name] % 3 == 1 else method(*arguments, **options)
+
+        return fail
+
+    queue = start(Engine(lambda: synthesizer, jobs, artifacts))
+    accepted = [accept(n=2) for _ in range(5)]
+    get = jobs.get
+    with monkeypatch.context() as patch:
+        for name in methods:
+            patch.setattr(jobs, name, failing_often(name, getattr(jobs, name)))
+        for job_id in accepted:
+            queue.submit(job_id)
+        deadline = time.monotonic() + PATIENCE_S
+        while not all(get(job_id).is_finished for job_id in accepted):
+            assert time.monotonic() < deadline
+            threading.Event().wait(0.001)
+    for job_id in accepted:
+        assert jobs.get(job_id).state is JobState.SUCCEEDED
+        assert len(jobs.get(job_id).outputs) == 2
+    assert calls
+
+
+def test_a_stop_and_a_start_lose_nothing(start, synthesizer, jobs, artifacts, accept, finished):
+    painting = threading.Event()
+    queue = start(Engine(lambda: synthesizer, jobs, artifacts))
+    synthesizer.before = lambda made: painting.set()
+    accepted = [accept(n=4) for _ in range(20)]
+    for job_id in accepted:
+        queue.submit(job_id)
+    assert painting.wait(PATIENCE_S)
     queue.stop()
-
-
-def test_stopping_what_never_started_is_no_error():
-    LocalQueue(RecordingEngine(), limit=1, on_failure=Ended()).stop()
+    states = Counter(jobs.get(job_id).state for job_id in accepted)
+    assert set(states) <= {JobState.QUEUED, JobState.SUCCEEDED}
+    start(Engine(lambda: synthesizer, jobs, artifacts))
+    for job_id in accepted:
+        job = finished(job_id)
+        assert (job.state, job.attempts, len(job.outputs)) == (JobState.SUCCEEDED, 1, 4)

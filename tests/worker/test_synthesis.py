@@ -36,10 +36,27 @@ def test_one_tile_a_seed(synthesizer):
     assert all(tile.sha256 == sha256(tile.png) for tile in tiles)
 
 
-def test_going_on_gives_the_same_tiles(synthesizer):
+def test_each_tile_can_be_made_by_itself(synthesizer):
+    """As the engine does: in any order, the network apart from the rest."""
     whole = list(synthesis.synthesize(synthesizer, request(n=4), MASK))
-    rest = list(synthesis.synthesize(synthesizer, request(n=4), MASK, first=2))
-    assert [tile.png for tile in rest] == [tile.png for tile in whole[2:]]
+    work = synthesis.Work(synthesizer, request(n=4), MASK)
+    assert work.shape == synthesizer.padded_shape((64, 64))
+    for index in (3, 1):
+        (image,) = synthesizer.paint([work.tile_input(index, None)])
+        assert work.tile(index, image).png == whole[index].png
+
+
+def test_the_layout_is_computed_once_for_all_tiles(synthesizer, monkeypatch):
+    computed = []
+    layout = synthesizer.layout
+    monkeypatch.setattr(
+        synthesizer, "layout", lambda labels: computed.append(labels) or layout(labels)
+    )
+    work = synthesis.Work(synthesizer, request(n=3), MASK)
+    assert computed == []  # only once there is room for it
+    for index in range(3):
+        work.tile_input(index, None)
+    assert len(computed) == 1
 
 
 def test_tiles_are_made_when_they_are_asked_for(synthesizer):
@@ -83,7 +100,7 @@ def test_the_manifest_adds_the_time_and_the_tile(synthesizer):
 def test_a_style_image_is_encoded_once(synthesizer, monkeypatch):
     encoded = []
     monkeypatch.setattr(
-        synthesizer, "encode_style", lambda image_u8: encoded.append(image_u8.shape) or np.zeros(3)
+        synthesizer, "encode", lambda image_u8: encoded.append(image_u8.shape) or np.zeros(3)
     )
     style = style_png(80)
     wanted = request(style=Style(image_sha256=sha256(style)), n=3)
@@ -94,10 +111,11 @@ def test_a_style_image_is_encoded_once(synthesizer, monkeypatch):
 
 def test_a_mix_is_what_the_bank_makes_of_it(synthesizer, monkeypatch):
     used = []
+    tile_of = synthesizer.tile
     monkeypatch.setattr(
         synthesizer,
-        "synthesize",
-        lambda labels, style, seed: used.append(style) or np.zeros((*labels.shape, 3), np.uint8),
+        "tile",
+        lambda layout, style, seed: used.append(style) or tile_of(layout, style, seed=seed),
     )
     weights = {"kidney": 3.0, "liver": 1.0}
     (tile,) = synthesis.synthesize(synthesizer, request(style=Style(weights=weights)), MASK)

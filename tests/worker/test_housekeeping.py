@@ -1,0 +1,140 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from model.errors import JobExpired, JobUnknown, StoreUnavailable
+from tests.worker.test_jobs import REQUEST
+from worker.housekeeping import Housekeeper
+from worker.jobs import JobState, new_job_id
+
+RETENTION = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def submitted():
+    return []
+
+
+@pytest.fixture
+def housekeeper(jobs, artifacts, submitted):
+    return Housekeeper(jobs, artifacts, submit=submitted.append, retention=RETENTION)
+
+
+def create(jobs, artifacts):
+    job_id = new_job_id()
+    artifacts.put(job_id, "0.png", b"tile")
+    return jobs.create(job_id, REQUEST, limit=100).id
+
+
+def finished(jobs, artifacts):
+    job_id = create(jobs, artifacts)
+    jobs.finish(jobs.start(job_id, lease_s=60))
+    return job_id
+
+
+def test_what_a_dead_worker_held_goes_back(housekeeper, jobs, artifacts, submitted):
+    lost, alive, queued = (create(jobs, artifacts) for _ in range(3))
+    jobs.start(lost, lease_s=-1)
+    jobs.start(alive, lease_s=60)
+    housekeeper.tick(datetime.now(UTC))
+    assert submitted == [lost]
+    assert jobs.get(lost).state is jobs.get(queued).state is JobState.QUEUED
+    assert jobs.get(alive).state is JobState.RUNNING
+
+
+def test_what_the_queue_forgot_is_submitted_again(jobs, artifacts, submitted):
+    housekeeper = Housekeeper(
+        jobs, artifacts, submit=submitted.append, retention=RETENTION, forgotten=lambda: ["a", "b"]
+    )
+    housekeeper.tick(datetime.now(UTC))
+    assert submitted == ["a", "b"]
+
+
+def test_sweeps_what_is_older_than_the_retention(housekeeper, jobs, artifacts):
+    old, waiting = finished(jobs, artifacts), create(jobs, artifacts)
+    finished_at = jobs.get(old).finished_at
+    housekeeper.sweep(finished_at + RETENTION)
+    assert jobs.get(old).state is JobState.SUCCEEDED
+    housekeeper.sweep(finished_at + RETENTION + timedelta(seconds=1))
+    with pytest.raises(JobExpired):
+        jobs.get(old)
+    assert not artifacts.exists(old, "0.png")
+    assert artifacts.exists(waiting, "0.png")
+    housekeeper.sweep(datetime.now(UTC) + 31 * DAY)
+    with pytest.raises(JobUnknown):
+        jobs.get(old)
+    assert jobs.get(waiting).state is JobState.QUEUED
+
+
+def test_sweeps_now_and_then(housekeeper, jobs, artifacts):
+    now = datetime.now(UTC) + RETENTION + timedelta(minutes=1)
+    housekeeper.tick(now)
+    late = finished(jobs, artifacts)
+    housekeeper.tick(now)
+    assert jobs.get(late).state is JobState.SUCCEEDED
+    housekeeper.tick(now + timedelta(minutes=1))
+    with pytest.raises(JobExpired):
+        jobs.get(late)
+
+
+def test_sweeps_files_without_a_job(housekeeper, jobs, artifacts):
+    known, orphan = create(jobs, artifacts), new_job_id()
+    artifacts.put(orphan, "mask", b"")
+    artifacts.put("thumbnails-ab", "kidney.png", b"")
+    housekeeper.sweep_orphans(datetime.now(UTC))
+    assert set(artifacts.scopes()) == {known, orphan, "thumbnails-ab"}
+    housekeeper.sweep_orphans(datetime.now(UTC) + DAY)
+    assert set(artifacts.scopes()) == {known, "thumbnails-ab"}
+
+
+def test_goes_on_after_an_outage(jobs, artifacts, submitted, monkeypatch, caplog):
+    monkeypatch.setattr("worker.housekeeping._TICK_S", 0.001)
+    answers = iter([StoreUnavailable("away", retry_after_s=5)] * 3 + [RuntimeError("odd"), ["a"]])
+
+    def forgotten():
+        answer = next(answers, [])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    housekeeper = Housekeeper(
+        jobs, artifacts, submit=submitted.append, retention=RETENTION, forgotten=forgotten
+    )
+    housekeeper.start()
+    while not submitted:
+        pass
+    housekeeper.stop()
+    assert submitted == ["a"]
+    assert caplog.text.count("housekeeping waits: away") == 1
+    assert caplog.text.count("housekeeping failed") == 1
+
+
+def test_after_an_outage_workers_may_first_renew_their_leases(jobs, artifacts, submitted):
+    is_out = False
+
+    def forgotten():
+        if is_out:
+            raise StoreUnavailable("away", retry_after_s=5)
+        return []
+
+    housekeeper = Housekeeper(
+        jobs, artifacts, submit=submitted.append, retention=RETENTION, forgotten=forgotten
+    )
+    lost = create(jobs, artifacts)
+    jobs.start(lost, lease_s=-1)
+    now = datetime.now(UTC)
+    is_out = True
+    for outage in (0, 5, 10):
+        with pytest.raises(StoreUnavailable):
+            housekeeper.tick(now + timedelta(seconds=outage))
+    is_out = False
+    for back in (15, 20):
+        housekeeper.tick(now + timedelta(seconds=back))
+        assert submitted == []
+    housekeeper.tick(now + timedelta(seconds=25))
+    assert submitted == [lost]
+
+
+def test_stopping_what_never_started_is_no_error(housekeeper):
+    housekeeper.stop()
