@@ -1,0 +1,116 @@
+"""What has to be done now and then: take back the jobs of dead workers, remove what is old."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from model.errors import StoreUnavailable, TryAgainLater
+from worker.artifacts import Artifacts
+from worker.jobs import JobStore, is_job_id, made_at
+
+_TICK_S = 5.0
+_GRACE = timedelta(seconds=12)
+"""After an outage of the store, before jobs are taken back. Leases ran out that nobody could
+renew; whoever is alive renews them now."""
+_SWEEP = timedelta(minutes=1)
+_ORPHANS = timedelta(hours=1)
+"""Files come before their job's record. Files without one are orphans if they are older: the
+front end died in between."""
+_TOMBSTONES = timedelta(days=30)
+
+logger = logging.getLogger(__name__)
+
+
+class Housekeeper:
+    """Runs in every worker, since all it does may be done twice.
+
+    submit: tells the queue of a job.
+    forgotten: queued jobs that the queue should be told of again.
+    retention: how long a finished job and its tiles are kept.
+    """
+
+    def __init__(
+        self,
+        jobs: JobStore,
+        artifacts: Artifacts,
+        *,
+        submit: Callable[[str], None],
+        retention: timedelta,
+        forgotten: Callable[[], list[str]] = list,
+    ) -> None:
+        self._jobs = jobs
+        self._artifacts = artifacts
+        self._submit = submit
+        self._forgotten = forgotten
+        self._retention = retention
+        self._sweep_every = min(_SWEEP, retention / 4)
+        self._next_reap = self._next_sweep = self._next_orphans = datetime.now(UTC)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sian-housekeeping")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def tick(self, now: datetime) -> None:
+        """Everything that is due.
+
+        Raises StoreUnavailable, StorageUnavailable.
+        """
+        try:
+            self._tick(now)
+        except StoreUnavailable:
+            self._next_reap = now + _GRACE
+            raise
+
+    def _tick(self, now: datetime) -> None:
+        for job_id in self._forgotten():
+            logger.warning("job %s is published again", job_id)
+            self._submit(job_id)
+        if now >= self._next_reap:
+            for job_id in self._jobs.reap():
+                logger.warning("job %s goes back to the queue: its worker is gone", job_id)
+                self._submit(job_id)
+        if now >= self._next_sweep:
+            self._next_sweep = now + self._sweep_every
+            self.sweep(now)
+        if now >= self._next_orphans:
+            self._next_orphans = now + _ORPHANS
+            self.sweep_orphans(now)
+
+    def sweep(self, now: datetime) -> None:
+        """Remove the files of jobs that finished longer than ``retention`` ago; keep a tombstone
+        of each for 30 days."""
+        for job_id in self._jobs.finished_before(now - self._retention):
+            self._artifacts.remove(job_id)
+            self._jobs.expire(job_id)
+        self._jobs.forget_expired_before(now - _TOMBSTONES)
+
+    def sweep_orphans(self, now: datetime) -> None:
+        """Remove files without a job that are an hour old."""
+        scopes = [scope for scope in self._artifacts.scopes() if is_job_id(scope)]
+        old = [scope for scope in scopes if made_at(scope) < now - _ORPHANS]
+        # Asked after listing: what has a record now had one before, or its files are younger.
+        known = self._jobs.unexpired()
+        for scope in old:
+            if scope not in known:
+                logger.info("removing files without a job: %s", scope)
+                self._artifacts.remove(scope)
+
+    def _run(self) -> None:
+        is_out = False
+        while not self._stopping.wait(min(_TICK_S, self._sweep_every.total_seconds())):
+            try:
+                self.tick(datetime.now(UTC))
+                is_out = False
+            except TryAgainLater as error:
+                if not is_out:
+                    logger.warning("housekeeping waits: %s", error)
+                is_out = True
+            except Exception:
+                logger.exception("housekeeping failed")
