@@ -11,7 +11,15 @@ from typing import Annotated
 
 import typer
 
-from model.errors import MaskMissing, ParameterInvalid, SianError, StyleMissing, TrainingError
+from app.jobs_cli import jobs
+from model.errors import (
+    MaskMissing,
+    ParameterInvalid,
+    SettingsInvalid,
+    SianError,
+    StyleMissing,
+    TrainingError,
+)
 
 app = typer.Typer(
     name="sian",
@@ -20,6 +28,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(jobs, name="jobs")
 
 _ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True}
 """Of a command that hands its arguments, ``--help`` among them, to another."""
@@ -73,17 +82,67 @@ def serve(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Start the web service: HTTP front end and engine in one process.
+    """Start the web service: all in one process, or the HTTP front end of a deployment if
+    SIAN_BROKER_URL is set.
 
     The settings are environment variables, see docs/http-api.md: SIAN_CHECKPOINT,
-    SIAN_DATA_DIR, SIAN_DEVICE, SIAN_THREADS, SIAN_QUEUE_LIMIT, SIAN_RETENTION_HOURS,
-    SIAN_MAX_UPLOAD_MB, SIAN_MAX_STYLE_MPX, SIAN_RESPONSE_WAIT_S.
+    SIAN_DATA_DIR, SIAN_BROKER_URL, SIAN_ARTIFACTS_URL, SIAN_DEVICE, SIAN_PRECISION, SIAN_THREADS,
+    SIAN_MAX_BATCH, SIAN_MAX_WAIT_MS, SIAN_QUEUE_LIMIT, SIAN_RETENTION_HOURS, SIAN_MAX_UPLOAD_MB,
+    SIAN_MAX_STYLE_MPX, SIAN_RESPONSE_WAIT_S, SIAN_API_KEYS, SIAN_ALLOW_ANONYMOUS,
+    SIAN_RATE_LIMIT, SIAN_DRAIN_S, SIAN_LOG_FORMAT.
     """
     from app.server import run
     from app.settings import Settings
 
     settings = Settings.load(checkpoint=checkpoint, device=device)
     run(settings, host=host, port=port)
+
+
+@app.command()
+def worker(
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Start nothing; exit with 0 if the worker on this host is warm and makes "
+            "progress. For health checks of containers.",
+        ),
+    ] = False,
+) -> None:
+    """Start a worker: takes jobs from Redis (SIAN_BROKER_URL) and runs them on one device.
+
+    The settings are environment variables, see docs/http-api.md; front ends and workers share
+    SIAN_BROKER_URL, SIAN_ARTIFACTS_URL, SIAN_CHECKPOINT and SIAN_RETENTION_HOURS. SIGTERM lets
+    the batch on the device finish; the rest goes back to the queue.
+    """
+    from app import deployment, logs
+    from app.settings import Settings
+
+    settings = Settings.load(checkpoint=checkpoint, device=device)
+    if settings.broker_url is None:
+        raise SettingsInvalid(
+            "SIAN_BROKER_URL is not set; a worker needs the Redis that its front ends use, such "
+            "as redis://localhost:6379/0. 'sian serve' alone needs neither."
+        )
+    if check:
+        _check_worker(settings.broker_url)
+        return
+    logs.configure(settings.log_format)
+    sys.exit(deployment.run_worker(settings, settings.broker_url))
+
+
+def _check_worker(broker_url: str) -> None:
+    from worker.node import check
+    from worker.registry import WorkerRegistry
+
+    registry = WorkerRegistry(broker_url)
+    health = check(registry)
+    registry.close()
+    if not health.is_ready:
+        print(f"sian: {health.reason}", file=sys.stderr)
+        raise typer.Exit(75)
 
 
 @app.command()

@@ -9,7 +9,10 @@ from pydantic.json_schema import SkipJsonSchema
 from model.errors import ParameterInvalid, StyleConflict
 from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
 
-_FIELDS = frozenset({"mask", "style", "organ", "styles", "seed", "n", "mpp", "label_components"})
+_LONGEST_DEADLINE_S = 7 * 24 * 3600
+_FIELDS = frozenset(
+    {"mask", "style", "organ", "styles", "seed", "n", "mpp", "label_components", "deadline_s"}
+)
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class SynthesisForm:
     n: int
     mpp: float | None
     label_components: bool
+    deadline_s: float | None
 
 
 async def synthesis_form(
@@ -100,6 +104,16 @@ async def synthesis_form(
             examples=[False],
         ),
     ] = False,
+    deadline_s: Annotated[
+        float | SkipJsonSchema[None],
+        Form(
+            gt=0,
+            le=_LONGEST_DEADLINE_S,
+            description="Seconds after which the tiles are of no use: a job that has not been "
+            "started by then is dropped, with the error `deadline_exceeded`.",
+            examples=[30],
+        ),
+    ] = None,
 ) -> SynthesisForm:
     """Raises ParameterInvalid, StyleConflict for fields that are unknown or sent twice."""
     sent = [name for name, _ in (await request.form()).multi_items()]
@@ -122,4 +136,5 @@ async def synthesis_form(
         n=n,
         mpp=mpp,
         label_components=label_components,
+        deadline_s=deadline_s,
     )

@@ -10,9 +10,13 @@ from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
-from app import openapi, problems, service
+from app import deployment, openapi, problems
+from app.auth import Authentication
+from app.metrics import HttpMetrics
 from app.middleware import BodyLimit, RequestContext
-from app.routes import health, jobs, styles, synthesize
+from app.rate_limit import RateLimiting
+from app.routes import events, health, jobs, outputs, styles, synthesize
+from app.service import Service
 from app.settings import Settings
 from model.errors import SianError
 from model.version import code_version
@@ -21,14 +25,15 @@ from model.version import code_version
 def create_app(
     settings: Settings, *, on_failure: Callable[[SianError], None] = lambda error: None
 ) -> FastAPI:
-    """The service for one checkpoint and one data folder; its engine starts with the lifespan.
+    """The service for one checkpoint; what runs in the background starts with the lifespan.
 
     Args:
-        on_failure: called from the engine's thread if the network cannot be loaded.
+        on_failure: called from a thread of the engine's if it cannot go on.
 
     Raises:
         CheckpointError: the checkpoint is missing, damaged or of another version.
-        SettingsInvalid: the data folder cannot be used.
+        SettingsInvalid: the data folder cannot be used, or a URL makes no sense.
+        StorageUnavailable: S3 does not answer.
     """
     # The documentation pages load their scripts from this server, not from a CDN. ReDoc is left
     # out: its page fetches a logo from elsewhere.
@@ -40,22 +45,30 @@ def create_app(
         swagger_ui_parameters={"validatorUrl": None},
         lifespan=_lifespan,
     )
-    app.state.service = service.build(settings, on_failure=on_failure)
-    for routes in (synthesize, jobs, styles, health):
+    parts = deployment.build(settings, on_failure=on_failure)
+    app.state.service = parts
+    app.state.http_metrics = HttpMetrics()
+    for routes in (synthesize, jobs, events, outputs, styles, health):
         app.include_router(routes.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     app.add_exception_handler(SianError, problems.on_sian_error)
     app.add_exception_handler(HTTPException, problems.on_http_exception)
     app.add_exception_handler(RequestValidationError, problems.on_validation_error)
+    # What is added last comes first.
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_upload_mb * 2**20))
-    app.add_middleware(RequestContext)  # added last, so outermost
-    app.openapi = openapi.documenting(app)  # type: ignore[method-assign]
+    if parts.rate_limit is not None:
+        app.add_middleware(RateLimiting, rate_limit=parts.rate_limit)
+    app.add_middleware(Authentication, keyring=parts.keyring)
+    app.add_middleware(RequestContext, metrics=app.state.http_metrics)
+    app.openapi = openapi.documenting(  # type: ignore[method-assign]
+        app, needs_key=bool(parts.keyring)
+    )
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    parts: service.Service = app.state.service
+    parts: Service = app.state.service
     parts.waiters.attach(asyncio.get_running_loop())
     parts.start()
     try:

@@ -11,23 +11,26 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app import logs
+from app.metrics import HttpMetrics
 from app.problems import HTTP_CODES, on_sian_error, problem
 from model.errors import UploadTooLarge
 
-_PROBES = ("/healthz", "/readyz")  # asked every few seconds, not worth a line each
+_PROBES = ("/healthz", "/readyz", "/metrics")  # asked every few seconds, not worth a line each
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 logger = logging.getLogger(__name__)
 
 
 class RequestContext:
-    """Gives a request its id, logs it, and turns an unexpected exception into a problem.
+    """Gives a request its id, logs and counts it, and turns an unexpected exception into a
+    problem.
 
     A client's own ``X-Request-ID`` is kept if it is short and plain.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: HttpMetrics) -> None:
         self.app = app
+        self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -57,11 +60,27 @@ class RequestContext:
             response = problem(Request(scope), 500, HTTP_CODES[500], detail)
             await response(scope, receive, send_with_id)
         finally:
-            took_ms = 1000 * (time.monotonic() - began)
-            level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
-            # Quoted again: a decoded path may hold line breaks, and so forge lines of the log.
-            path = quote(scope["path"], errors="replace")
-            logger.log(level, "%s %s %d %.0f ms", scope["method"], path, status, took_ms)
+            took_s = time.monotonic() - began
+            self.metrics.observe(scope, status, took_s)
+            _log(scope, status, took_s)
+
+
+def _log(scope: Scope, status: int, took_s: float) -> None:
+    level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
+    # Quoted again: a decoded path may hold line breaks, and so forge lines of the log.
+    path = quote(scope["path"], errors="replace")
+    fields = {
+        "method": scope["method"],
+        "path": path,
+        "status": status,
+        "duration_ms": round(1000 * took_s, 1),
+    }
+    job_id = scope["state"].get("job_id") or scope.get("path_params", {}).get("job_id")
+    if job_id is not None:
+        fields["job_id"] = job_id
+    logger.log(
+        level, "%s %s %d %.0f ms", scope["method"], path, status, 1000 * took_s, extra=fields
+    )
 
 
 class BodyLimit:

@@ -5,6 +5,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from app.auth import OPEN_PATHS
+
 DESCRIPTION = """\
 Annotated H&E on demand. Send an instance mask that says where every nucleus lies, and a style:
 a reference image, an organ preset or a mix of presets. Back comes a synthetic tile whose nuclei
@@ -17,14 +19,25 @@ Errors are `application/problem+json` (RFC 9457) with a stable `code`. Every res
 _DEFAULT_ERRORS = ("HTTPValidationError", "ValidationError")
 
 
-def documenting(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    """FastAPI's document, without the validation error it adds and this service never sends."""
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "The same."},
+}
+_EITHER: list[dict[str, list[str]]] = [{name: []} for name in _SCHEMES]
+
+
+def documenting(app: FastAPI, *, needs_key: bool) -> Callable[[], dict[str, Any]]:
+    """FastAPI's document with the API keys, and without the validation error it adds and this
+    service never sends."""
     generate = app.openapi
 
     def openapi() -> dict[str, Any]:
         document = generate()
-        for methods in document["paths"].values():
+        document["components"]["securitySchemes"] = _SCHEMES
+        for path, methods in document["paths"].items():
             for operation in methods.values():
+                if path not in OPEN_PATHS:
+                    operation["security"] = _EITHER if needs_key else [{}, *_EITHER]
                 content = operation["responses"].get("422", {}).get("content", {})
                 if "application/json" in content:
                     del operation["responses"]["422"]

@@ -11,7 +11,14 @@ from starlette.exceptions import HTTPException
 
 from app.schemas import Problem
 from model import errors
-from model.errors import MaskMissing, ParameterInvalid, QueueFull, SianError
+from model.errors import (
+    KeyInvalid,
+    MaskMissing,
+    ParameterInvalid,
+    RequestInFlight,
+    SianError,
+    TryAgainLater,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -24,6 +31,7 @@ class Exit(IntEnum):
     NO_INPUT = 66
     SOFTWARE = 70
     TEMPORARY = 75
+    NO_PERMISSION = 77
     CONFIGURATION = 78
 
 
@@ -37,6 +45,7 @@ OUTCOMES: dict[type[SianError], Outcome] = {
     errors.InvalidInput: Outcome(422, Exit.DATA),
     errors.ParameterInvalid: Outcome(422, Exit.USAGE),
     errors.UploadTooLarge: Outcome(413, Exit.DATA),
+    errors.IdempotencyMismatch: Outcome(422, Exit.USAGE),
     errors.MaskError: Outcome(422, Exit.DATA),
     errors.MaskMissing: Outcome(422, Exit.NO_INPUT),
     errors.MaskEmptyFile: Outcome(422, Exit.DATA),
@@ -62,8 +71,19 @@ OUTCOMES: dict[type[SianError], Outcome] = {
     errors.JobUnknown: Outcome(404, Exit.DATA),
     errors.JobExpired: Outcome(410, Exit.DATA),
     errors.OutputUnknown: Outcome(404, Exit.DATA),
+    errors.JobCanceled: Outcome(409, Exit.DATA),
     errors.NotAcceptable: Outcome(406, Exit.USAGE),
+    errors.KeyInvalid: Outcome(401, Exit.NO_PERMISSION),
+    errors.RequestInFlight: Outcome(409, Exit.TEMPORARY),
+    errors.TryAgainLater: Outcome(503, Exit.TEMPORARY),
     errors.QueueFull: Outcome(429, Exit.TEMPORARY),
+    errors.RateLimited: Outcome(429, Exit.TEMPORARY),
+    errors.StoreUnavailable: Outcome(503, Exit.TEMPORARY),
+    errors.StorageUnavailable: Outcome(503, Exit.TEMPORARY),
+    errors.DeadlineExceeded: Outcome(504, Exit.TEMPORARY),
+    errors.OutOfMemory: Outcome(503, Exit.TEMPORARY),
+    errors.WorkerLost: Outcome(500, Exit.SOFTWARE),
+    errors.WorkerStalled: Outcome(500, Exit.SOFTWARE),
     errors.SynthesisFailed: Outcome(500, Exit.SOFTWARE),
     errors.CheckpointError: Outcome(500, Exit.CONFIGURATION),
     errors.CheckpointMissing: Outcome(500, Exit.CONFIGURATION),
@@ -86,6 +106,7 @@ HTTP_CODES: dict[int, str] = {
     405: "method_not_allowed",
     413: "upload_too_large",
     415: "media_type_unsupported",
+    416: "range_not_satisfiable",
     500: "internal_error",
     503: "not_ready",
 }
@@ -108,7 +129,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     job: str | None = None,
 ) -> JSONResponse:
-    """A problem+json response. ``job`` links the job that failed, if there is one."""
+    """A problem+json response. ``job`` links the job it is about, if there is one."""
     # JSON may escape half a surrogate pair, which a detail may quote and UTF-8 cannot carry.
     detail = detail.encode("utf-8", "backslashreplace").decode()
     body = Problem(
@@ -129,10 +150,16 @@ def problem(
 async def on_sian_error(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for the tree of ``model.errors``."""
     assert isinstance(error, SianError)
-    headers = None
-    if isinstance(error, QueueFull):
-        headers = {"Retry-After": str(error.retry_after_s)}
-    return problem(request, OUTCOMES[type(error)].status, error.code, str(error), headers=headers)
+    headers, job = {}, None
+    if isinstance(error, TryAgainLater):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, KeyInvalid):
+        headers["WWW-Authenticate"] = 'Bearer realm="sian"'
+    if isinstance(error, RequestInFlight):
+        job = request.url_for("get_job", job_id=error.job_id).path
+        headers |= {"Location": job, "Retry-After": "1"}
+    status = OUTCOMES[type(error)].status
+    return problem(request, status, error.code, str(error), headers=headers, job=job)
 
 
 async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
@@ -212,11 +239,31 @@ def _documented_response(status: int, codes: Iterable[str]) -> dict[str, Any]:
         "description": ", ".join(names),
         "content": {MEDIA_TYPE: {"schema": schema, "example": example}},
     }
-    if status == 429:
-        response["headers"] = {
-            "Retry-After": {
-                "description": "Seconds after which a place may be free.",
-                "schema": {"type": "integer"},
-            }
-        }
+    if status in _HEADERS:
+        response["headers"] = _HEADERS[status]
     return response
+
+
+_RETRY_AFTER = {
+    "Retry-After": {
+        "description": "Seconds after which it may work.",
+        "schema": {"type": "integer"},
+    }
+}
+_HEADERS: dict[int, dict[str, Any]] = {
+    401: {
+        "WWW-Authenticate": {
+            "description": "How to send a key.",
+            "schema": {"type": "string"},
+        }
+    },
+    409: {
+        "Location": {
+            "description": "The job of a request that is in flight.",
+            "schema": {"type": "string"},
+        },
+        **_RETRY_AFTER,
+    },
+    429: _RETRY_AFTER,
+    503: _RETRY_AFTER,
+}

@@ -19,7 +19,7 @@ class Problem(BaseModel):
     code: str = Field(description="Stable name of the error; programs should look at this.")
     instance: str | None = Field(None, description="Path of the request.")
     request_id: str | None = Field(None, description="As in `X-Request-ID` and in the log.")
-    job: str | None = Field(None, description="Link to the job that failed, if there is one.")
+    job: str | None = Field(None, description="Link to the job it is about, if there is one.")
 
 
 class Progress(BaseModel):
@@ -34,6 +34,11 @@ class JobError(BaseModel):
 
 class JobLinks(BaseModel):
     self: str = Field(description="This job.", examples=[f"/jobs/{_ID}"])
+    events: str = Field(
+        description="Server-sent events: this document whenever it changes.",
+        examples=[f"/jobs/{_ID}/events"],
+    )
+    cancel: str = Field(description="DELETE this to cancel the job.", examples=[f"/jobs/{_ID}"])
 
 
 class OutputDocument(BaseModel):
@@ -51,18 +56,29 @@ class JobDocument(BaseModel):
 
     id: str = Field(examples=[_ID])
     status: str = Field(
-        description="queued, running, succeeded or failed.",
-        json_schema_extra={"enum": ["queued", "running", "succeeded", "failed"]},
+        description="queued, running, succeeded, failed or canceled.",
+        json_schema_extra={"enum": ["queued", "running", "succeeded", "failed", "canceled"]},
         examples=["succeeded"],
+    )
+    position: int | None = Field(
+        description="How many jobs are queued before it; null unless queued.", examples=[2]
+    )
+    attempts: int = Field(
+        description="How often it was started: more than once if a worker died.", examples=[1]
     )
     error: JobError | None = Field(description="Why it failed; null otherwise.")
     progress: Progress
     seed: int = Field(description="Seed of the first tile, given or drawn.", examples=[7])
     created_at: datetime = Field(description="UTC.")
-    started_at: datetime | None = Field(description="UTC; null while queued.")
-    finished_at: datetime | None = Field(description="UTC; null until succeeded or failed.")
+    started_at: datetime | None = Field(description="UTC; null until it is first started.")
+    finished_at: datetime | None = Field(
+        description="UTC; null until succeeded, failed or canceled."
+    )
     expires_at: datetime | None = Field(
         description="UTC; after it the tiles are removed. Null until finished."
+    )
+    deadline_at: datetime | None = Field(
+        description="UTC; it is dropped if it has not been started by then. Null without one."
     )
     links: JobLinks
     outputs: list[OutputDocument] = Field(description="The tiles stored so far, in order.")

@@ -1,152 +1,170 @@
-"""The parts of the service, put together in one place from the settings."""
+"""What the routes work with: accept a request, cancel or remove its job."""
 
-import fcntl
+import logging
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
-from pathlib import Path
-from typing import IO, Annotated
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, NamedTuple, Protocol
 
 import anyio
 from fastapi import Depends, Request
 
+from app.keys import Keyring
+from app.rate_limit import RateLimit
 from app.settings import Settings
 from app.waiting import Waiters
-from model.checkpoint import Card, verify
-from model.errors import QueueFull, SettingsInvalid, SianError
+from model.checkpoint import Card
+from model.errors import StorageUnavailable, StoreUnavailable
 from model.styles import StyleBank
-from worker import synthesis
 from worker.artifacts import Artifacts
-from worker.engine import MASK, STYLE, Engine
-from worker.jobs import Job, JobStore, new_job_id
-from worker.queue import LocalQueue
+from worker.inputs import MASK, STYLE
+from worker.jobs import Idempotency, Job, JobState, JobStore, full, new_job_id
+from worker.queue import Queue
 from worker.request import SynthesisRequest
 
 _DECODERS = 2
 """Uploads decoded at the same time; each may need several hundred MiB."""
 
+logger = logging.getLogger(__name__)
+
+
+class Accepted(NamedTuple):
+    """is_new: the job was created for this request; else it is that of an earlier one with the
+    same idempotency key."""
+
+    job: Job
+    is_new: bool
+
+
+class Part(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
 
 @dataclass(frozen=True)
 class Service:
+    """parts: what starts and stops with the service, in the order of starting.
+    worker_metrics: by name, what workers say of themselves to Prometheus. Raises
+        StoreUnavailable.
+    stopping: set when the server is told to stop, before it does.
+    """
+
     settings: Settings
     card: Card
     styles: StyleBank
     jobs: JobStore
     artifacts: Artifacts
-    engine: Engine
-    queue: LocalQueue
+    queue: Queue
     waiters: Waiters
-    decoders: anyio.CapacityLimiter
-    lock: IO[str]
+    parts: tuple[Part, ...]
+    keyring: Keyring
+    rate_limit: RateLimit | None
+    worker_metrics: Callable[[], dict[str, str]]
+    stopping: threading.Event = field(default_factory=threading.Event)
+    decoders: anyio.CapacityLimiter = field(
+        default_factory=lambda: anyio.CapacityLimiter(_DECODERS)
+    )
 
-    def accept(self, request: SynthesisRequest, mask: bytes, style_image: bytes | None) -> Job:
-        """Store a request that has been validated, and queue it. Raises QueueFull."""
+    def accept(
+        self,
+        request: SynthesisRequest,
+        mask: bytes,
+        style_image: bytes | None,
+        *,
+        deadline_at: datetime | None = None,
+        idempotency: Idempotency | None = None,
+    ) -> Accepted:
+        """Store a request that has been validated, and queue it.
+
+        Raises:
+            QueueFull, IdempotencyMismatch, StoreUnavailable, StorageUnavailable
+        """
         job_id = new_job_id()
         try:
-            # Files first: whatever is queued can be run, also by a process that starts after a
-            # crash.
+            # Files first: whatever is queued can be run, whatever happens to this process.
             self.artifacts.put(job_id, MASK, mask)
             if style_image is not None:
                 self.artifacts.put(job_id, STYLE, style_image)
-            job = self.jobs.create(job_id, request)
-            self._submit(job_id)
-        except Exception:
-            self.artifacts.remove(job_id)
+            job = self.jobs.create(
+                job_id,
+                request,
+                limit=self.settings.queue_limit,
+                deadline_at=deadline_at,
+                idempotency=idempotency,
+            )
+        except StoreUnavailable:
+            self._take_back(job_id)
             raise
-        return job
-
-    def _submit(self, job_id: str) -> None:
+        except Exception:
+            self._remove_files(job_id)
+            raise
+        if job.id != job_id:  # another request with this key was faster
+            self._remove_files(job_id)
+            return Accepted(job, is_new=False)
+        logger.info("job %s is accepted", job_id)
         try:
             self.queue.submit(job_id)
-        except QueueFull:
+        except StoreUnavailable as error:
+            # The job is on record, so it is accepted; a worker's housekeeping will find it.
+            logger.warning("job %s is not published yet: %s", job_id, error)
+        return Accepted(job, is_new=True)
+
+    def check_room(self) -> None:
+        """Raises QueueFull if another job would not be accepted now; StoreUnavailable."""
+        limit = self.settings.queue_limit
+        if self.jobs.counts()[JobState.QUEUED] >= limit:
+            raise full(limit, self.jobs.finished_since(datetime.now(UTC) - timedelta(minutes=1)))
+
+    def cancel(self, job_id: str) -> Job:
+        """Cancel an unfinished job; a finished one stays as it is.
+
+        Raises JobUnknown, JobExpired, StoreUnavailable.
+        """
+        job = self.jobs.cancel(job_id)
+        if job.state is JobState.CANCELED and job.started_at is None:
+            # Nobody reads them. Those of a job that was running are removed by its worker.
+            self._remove_files(job_id)
+        return job
+
+    def remove(self, job_id: str) -> None:
+        """Remove a finished job's files and keep its tombstone.
+
+        Raises StoreUnavailable, StorageUnavailable.
+        """
+        self.artifacts.remove(job_id)
+        self.jobs.expire(job_id)
+
+    def _take_back(self, job_id: str) -> None:
+        """The store failed while a job was created, which may have come about all the same. If
+        that cannot be undone, the job keeps its files and will run; without a record, its files
+        are an orphan's and the housekeeper removes them."""
+        try:
             self.jobs.discard(job_id)
-            raise
+        except StoreUnavailable as error:
+            logger.warning("job %s may have been created: %s", job_id, error)
+        else:
+            self._remove_files(job_id)
+
+    def _remove_files(self, job_id: str) -> None:
+        try:
+            self.artifacts.remove(job_id)
+        except StorageUnavailable as error:
+            logger.warning("files of job %s are left: %s", job_id, error)
 
     def start(self) -> None:
-        """Take up what the last process left, and load the network."""
-        self.engine.sweep_orphans()
-        self.queue.start(self.jobs.recover())
+        """Take up what the last process left, and begin to work. Raises StoreUnavailable."""
+        for part in self.parts:
+            part.start()
 
     def stop(self) -> None:
-        """Finish the running tile; the rest waits in the data folder for the next process."""
-        self.queue.stop()
-        self.jobs.close()
-        self.lock.close()
-
-
-def build(settings: Settings, *, on_failure: Callable[[SianError], None]) -> Service:
-    """Check the checkpoint and the data folder, and construct everything; starts nothing.
-
-    Args:
-        on_failure: called from the engine's thread if the network cannot be loaded.
-
-    Raises:
-        CheckpointError, SettingsInvalid
-    """
-    card = verify(settings.checkpoint)
-    lock = _exclusive(settings.data_dir)
-    waiters = Waiters()
-    try:
-        artifacts = _artifacts(settings.data_dir)
-        jobs = JobStore(settings.data_dir / "jobs.sqlite", on_finish=waiters.notify)
-    except SettingsInvalid:
-        lock.close()
-        raise
-    engine = Engine(
-        partial(
-            synthesis.load, settings.checkpoint, device=settings.device, threads=settings.threads
-        ),
-        jobs,
-        artifacts,
-        retention=timedelta(hours=settings.retention_hours),
-    )
-    return Service(
-        settings=settings,
-        card=card,
-        styles=StyleBank.load(settings.checkpoint),
-        jobs=jobs,
-        artifacts=artifacts,
-        engine=engine,
-        queue=LocalQueue(engine, limit=settings.queue_limit, on_failure=on_failure),
-        waiters=waiters,
-        decoders=anyio.CapacityLimiter(_DECODERS),
-        lock=lock,
-    )
-
-
-def _exclusive(data_dir: Path) -> IO[str]:
-    """A lock on the data folder that lasts as long as the process: two servers on one folder
-    would run each other's jobs."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / "lock").open("w")
-    except OSError as error:
-        raise _unwritable(data_dir, data_dir, error) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise SettingsInvalid(
-            f"SIAN_DATA_DIR={data_dir}: a server is running on this folder already. Use it, "
-            "or set SIAN_DATA_DIR to another folder for a second."
-        ) from None
-    return lock
-
-
-def _artifacts(data_dir: Path) -> Artifacts:
-    folder = data_dir / "artifacts"
-    try:
-        return Artifacts(folder)
-    except OSError as error:
-        raise _unwritable(data_dir, folder, error) from None
-
-
-def _unwritable(data_dir: Path, folder: Path, error: OSError) -> SettingsInvalid:
-    return SettingsInvalid(
-        f"SIAN_DATA_DIR={data_dir}: the folder {folder} cannot be written ({error.strerror}). "
-        "Make it writable or choose another."
-    )
+        """Finish the batch on the device; the rest waits for the next process."""
+        for part in reversed(self.parts):
+            part.stop()
+        if self.rate_limit is not None:
+            self.rate_limit.close()
+        self.artifacts.close()
 
 
 def _service(request: Request) -> Service:

@@ -2,14 +2,30 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.keys import ApiKeys
 from model.errors import SettingsInvalid
 
 DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "sian-release.safetensors"
+
+SECRETS = ("api_keys", "broker_url")
+"""Settings whose value is never shown. SIAN_API_KEYS_FILE and SIAN_BROKER_URL_FILE may name a
+file that holds it, as containers are handed their secrets."""
+
+
+def _checked_limit(value: str) -> str:
+    import limits
+
+    try:
+        limits.parse_many(value)
+    except ValueError:
+        raise ValueError("write a number per second, minute, hour or day: 120/minute") from None
+    return value
 
 
 class Settings(BaseSettings):
@@ -21,13 +37,40 @@ class Settings(BaseSettings):
         DEFAULT_CHECKPOINT, description="The .safetensors of a checkpoint; its card lies beside it."
     )
     data_dir: Path = Field(
-        Path("data"), description="Folder for job records and files. One server has it at a time."
+        Path("data"),
+        description="Folder for job records and files. Without a broker one server has it at a "
+        "time.",
     )
-    device: str = Field("cpu", pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N.")
+    broker_url: str | None = Field(
+        None,
+        pattern=r"^(redis|rediss|unix)://",
+        description="Redis, such as redis://localhost:6379/0: job records and queue, shared by "
+        "front ends and workers. Unset: one process does it all.",
+    )
+    artifacts_url: str | None = Field(
+        None,
+        description="Where the files of jobs are: a folder, or s3://bucket/prefix. The folder "
+        "'artifacts' of data_dir unless given.",
+    )
+    device: str = Field(
+        "cpu", pattern=r"^(cpu|mps|cuda(:\d+)?)$", description="cpu, mps, cuda or cuda:N."
+    )
+    precision: Literal["fp32", "bf16", "fp16"] | None = Field(
+        None, description="Of the network on CUDA; bf16 unless given. The CPU computes in fp32."
+    )
     threads: int = Field(
         default_factory=lambda: os.cpu_count() or 1,
         ge=1,
         description="CPU threads of the network; all cores unless given.",
+    )
+    max_batch: int = Field(
+        8, ge=1, le=64, description="How many tiles go through the network together."
+    )
+    max_wait_ms: float = Field(
+        20.0,
+        ge=0,
+        le=10_000,
+        description="How long a tile waits for others that are being prepared.",
     )
     queue_limit: int = Field(
         64, ge=1, description="How many jobs may wait; one more is answered with 429."
@@ -47,17 +90,73 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How long a request waits for its tile before it is answered 202.",
     )
+    api_keys: ApiKeys = Field(
+        default=(),
+        description="Keys that clients must send, name:key, separated by commas. None are needed "
+        "on a loopback address.",
+    )
+    allow_anonymous: bool = Field(
+        False, description="Listen on a public address without API keys all the same."
+    )
+    rate_limit: Annotated[str, AfterValidator(_checked_limit)] | None = Field(
+        None,
+        description="Requests for tiles each API key may send, such as 120/minute; without keys, "
+        "each address.",
+    )
+    drain_s: float = Field(
+        1.0,
+        ge=0,
+        le=600,
+        description="How long a server that is told to stop by SIGTERM goes on serving, with "
+        "/readyz at 503, so that whoever balances the load can turn away.",
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Lines of text, or of JSON.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _SecretFiles(settings_cls)
 
     @classmethod
     def load(cls, **given: Any) -> "Settings":
         """From the environment; ``given`` values that are not None come first.
 
         Raises:
-            SettingsInvalid: names the variable, the value and what is wrong.
+            SettingsInvalid: names the variable, the value if it is no secret, and what is wrong.
         """
         try:
             return cls(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
             first = error.errors()[0]
-            variable = "SIAN_" + "_".join(str(part) for part in first["loc"]).upper()
-            raise SettingsInvalid(f"{variable}={first['input']}: {first['msg']}.") from None
+            name = str(first["loc"][0])
+            value = "" if name in SECRETS else f"={first['input']}"
+            reason = first["msg"].removeprefix("Value error, ")
+            raise SettingsInvalid(f"SIAN_{name.upper()}{value}: {reason}.") from None
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """The content of files that SIAN_*_FILE name. A variable without _FILE comes before it."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        variable = f"SIAN_{field_name.upper()}_FILE"
+        path = os.environ.get(variable, "")
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text("utf-8").strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise SettingsInvalid(
+                f"{variable}={path}: the file cannot be read: {reason}."
+            ) from None
+
+    def __call__(self) -> dict[str, Any]:
+        fields = self.settings_cls.model_fields
+        found = {name: self.get_field_value(fields[name], name)[0] for name in SECRETS}
+        return {name: value for name, value in found.items() if value}

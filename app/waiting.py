@@ -1,29 +1,49 @@
-"""Requests that wait for their job, without asking the store over and over."""
+"""Requests that wait for a job or follow it, without asking the store over and over."""
 
 import asyncio
 import contextlib
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
 
-from worker.jobs import Job, JobStore
+from model.errors import StoreUnavailable
+from worker.jobs import Job, JobState, JobStore
+
+_AGAIN_S = 5.0
+"""News of what other processes do may get lost, as in an outage of Redis: after so long without
+any the job is read again."""
+_POSITIONS_S = 1.0
+"""How old positions in the queue may be."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A job as it stood, with the number of jobs before it if it was queued."""
+
+    job: Job
+    position: int | None
 
 
 class Waiters:
-    """Wakes requests when their job is finished.
+    """Wakes requests when their job changes. It is the store's ``on_change``.
 
-    ``notify`` is called from the engine's thread, everything else in the event loop.
+    ``notify`` may be called from any thread, everything else in the event loop.
     """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._events: dict[str, set[asyncio.Event]] = {}
         self._released = False
+        self._positions = _Positions()
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Before the loop serves requests; None when it stops."""
         self._loop = loop
 
     def notify(self, job_id: str) -> None:
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake, job_id)
+        # Who comes later reads the job after that, and so misses nothing.
+        loop = self._loop
+        if loop is not None and job_id in self._events:
+            loop.call_soon_threadsafe(self._wake, job_id)
 
     def _wake(self, job_id: str) -> None:
         for event in self._events.get(job_id, ()):
@@ -35,22 +55,97 @@ class Waiters:
         for job_id in self._events:
             self._wake(job_id)
 
-    async def wait(self, jobs: JobStore, job_id: str, timeout_s: float) -> Job:
-        """The job as it is when it has finished or the time is up.
+    async def wait(self, jobs: JobStore, job: Job, timeout_s: float) -> Job:
+        """The job as it is when it has finished or the time is up. While the store cannot be
+        reached it counts as it was: it is accepted, and whoever waits should learn its id.
 
-        Raises JobExpired.
+        Raises JobUnknown, JobExpired.
         """
+        until = asyncio.get_running_loop().time() + timeout_s
+        with self._listening(job.id) as news:
+            while True:
+                with contextlib.suppress(StoreUnavailable):
+                    job = await asyncio.to_thread(jobs.get, job.id)
+                left_s = until - asyncio.get_running_loop().time()
+                if job.is_finished or left_s <= 0 or self._released:
+                    return job
+                await _first(news, min(left_s, _AGAIN_S))
+
+    async def follow(self, jobs: JobStore, job_id: str, *, idle_s: float) -> AsyncGenerator[Moment]:
+        """The job as it is now, and again whenever its record or its position has changed, to
+        its end or the server's.
+
+        idle_s: after so long without a change the last moment comes again.
+
+        Raises JobUnknown, JobExpired, StoreUnavailable; close it with ``aclose``.
+        """
+        clock = asyncio.get_running_loop().time
+        with self._listening(job_id) as news:
+            last, told_at = await self._read(jobs, job_id), clock()
+            yield last
+            while not last.job.is_finished and not self._released:
+                queued = last.job.state is JobState.QUEUED
+                is_news = await _first(news, _POSITIONS_S if queued else _AGAIN_S)
+                moment = await self._next(jobs, last, reread=is_news or not queued)
+                if moment != last or clock() - told_at >= idle_s:
+                    last, told_at = moment, clock()
+                    yield moment
+
+    async def _next(self, jobs: JobStore, last: Moment, *, reread: bool) -> Moment:
+        """reread: the record and not only the position."""
+        if not reread:
+            position = await self._positions.of(jobs, last.job.id)
+            if position is not None:
+                return Moment(last.job, position)
+        return await self._read(jobs, last.job.id)
+
+    async def _read(self, jobs: JobStore, job_id: str) -> Moment:
+        return await asyncio.to_thread(read, jobs, job_id)
+
+    @contextlib.contextmanager
+    def _listening(self, job_id: str) -> Iterator[asyncio.Event]:
+        """Set with each change from now on. The job is read after this, so that no change
+        between the two is missed."""
         event = asyncio.Event()
         self._events.setdefault(job_id, set()).add(event)
         try:
-            # Asked after registering, so that a job that finishes in between is not missed.
-            job = await asyncio.to_thread(jobs.get, job_id)
-            if job.is_finished or timeout_s <= 0 or self._released:
-                return job
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(event.wait(), timeout_s)
-            return await asyncio.to_thread(jobs.get, job_id)
+            yield event
         finally:
             self._events[job_id].discard(event)
             if not self._events[job_id]:
                 del self._events[job_id]
+
+
+def read(jobs: JobStore, job_id: str) -> Moment:
+    """A job as it is now. Raises JobUnknown, JobExpired, StoreUnavailable."""
+    job = jobs.get(job_id)
+    return Moment(job, jobs.position(job_id) if job.state is JobState.QUEUED else None)
+
+
+class _Positions:
+    """Positions of all queued jobs, read once for all who ask within a second."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._read_at = float("-inf")
+        self._of: dict[str, int] = {}
+
+    async def of(self, jobs: JobStore, job_id: str) -> int | None:
+        """How many jobs come before it; None if it isn't queued."""
+        async with self._lock:
+            now = asyncio.get_running_loop().time()
+            if now - self._read_at >= _POSITIONS_S:
+                queued = await asyncio.to_thread(jobs.queued)
+                self._of = {found: place for place, found in enumerate(queued)}
+                self._read_at = now
+        return self._of.get(job_id)
+
+
+async def _first(news: asyncio.Event, timeout_s: float) -> bool:
+    """Whether there was news within the time."""
+    try:
+        await asyncio.wait_for(news.wait(), timeout_s)
+    except TimeoutError:
+        return False
+    news.clear()
+    return True

@@ -17,16 +17,16 @@ from app.schemas import (
     StyleSummary,
 )
 from app.service import Service, ServiceDep
-from model.errors import StyleUnknown
+from model.errors import KeyInvalid, StorageUnavailable, StyleUnknown
 from model.styles import StyleVector
-from worker.engine import thumbnail_scope
+from worker.thumbnails import thumbnail_scope
 
 Organ = Annotated[str, Path(description="Name of a preset.", examples=["kidney"])]
 
 router = APIRouter(tags=["styles"])
 
 
-@router.get("/styles", summary="The presets", responses=documented(500))
+@router.get("/styles", summary="The presets", responses=documented(KeyInvalid, 500))
 def get_styles(request: Request, service: ServiceDep) -> StylesDocument:
     """Organs whose stain and texture can be asked for by name."""
     return StylesDocument(
@@ -43,7 +43,7 @@ def get_styles(request: Request, service: ServiceDep) -> StylesDocument:
     )
 
 
-@router.get("/styles/{organ}", summary="One preset", responses=documented(404, 500))
+@router.get("/styles/{organ}", summary="One preset", responses=documented(KeyInvalid, 404, 500))
 def get_style(request: Request, service: ServiceDep, organ: Organ) -> StyleDocument:
     """The style vectors of a preset, where they come from, and their statistics."""
     vectors = _exemplars(service, organ)
@@ -61,6 +61,7 @@ def get_style(request: Request, service: ServiceDep, organ: Organ) -> StyleDocum
     )
 
 
+@router.head("/styles/{organ}/thumbnail", include_in_schema=False)
 @router.get(
     "/styles/{organ}/thumbnail",
     summary="What a preset looks like",
@@ -72,7 +73,7 @@ def get_style(request: Request, service: ServiceDep, organ: Organ) -> StyleDocum
                 "image/png": {"schema": {"type": "string", "contentMediaType": "image/png"}}
             },
         },
-        **documented(404, 500, 503),
+        **documented(KeyInvalid, StorageUnavailable, 404, 500, 503),
     },
 )
 def get_thumbnail(service: ServiceDep, organ: Organ) -> Response:

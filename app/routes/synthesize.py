@@ -1,29 +1,38 @@
 """POST /synthesize: a mask and a style in, tiles out."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response
 
+from app.auth import client_of
+from app.documents import job_document
 from app.forms import SynthesisForm, synthesis_form
+from app.idempotency import identify
 from app.negotiation import choose, preferred_wait
 from app.problems import documented, problem, status_of
-from app.routes.jobs import TILE_HEADERS, job_document, output_response
+from app.routes.outputs import PNG, PNG_CONTENT, TILE_HEADERS, tile_response
 from app.schemas import JobDocument
-from app.service import Service, ServiceDep
+from app.service import Accepted, Service, ServiceDep
+from app.waiting import Moment
 from model import errors
-from model.errors import NotAcceptable
+from model.errors import JobCanceled, NotAcceptable, RequestInFlight, StoreUnavailable
 from worker.inputs import mask_input, style_input
 from worker.jobs import Job, JobState
 from worker.request import Style, SynthesisRequest, draw_seed, parse_weights, sha256
 
-PNG, JSON = "image/png", "application/json"
+JSON = "application/json"
 
-_JOB_HEADERS = {
-    "Location": {"description": "The job.", "schema": {"type": "string"}},
+_COMMON_HEADERS = {
+    "Content-Location": {"description": "The job.", "schema": {"type": "string"}},
     "Preference-Applied": {
         "description": "The preferences that were followed (RFC 7240).",
+        "schema": {"type": "string"},
+    },
+    "Idempotency-Replayed": {
+        "description": "`true`: the answer to an earlier request with the same Idempotency-Key.",
         "schema": {"type": "string"},
     },
 }
@@ -31,17 +40,22 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Done within the time: the tile, or the job as JSON with links to its "
         "tiles, as Accept asks.",
-        "content": {PNG: {"schema": {"type": "string", "contentMediaType": PNG}}},
-        "headers": TILE_HEADERS,
+        "content": PNG_CONTENT,
+        "headers": {**TILE_HEADERS, **_COMMON_HEADERS},
     },
     202: {
-        "description": "Not done yet: the job. Poll its link, or send `Prefer: wait=N`.",
+        "description": "Not done yet: the job. Follow its events, poll its link, or send "
+        "`Prefer: wait=N`.",
         "model": JobDocument,
-        "headers": _JOB_HEADERS,
+        "headers": {
+            "Location": {"description": "The job.", "schema": {"type": "string"}},
+            **_COMMON_HEADERS,
+        },
     },
     **documented(
         errors.ParameterInvalid,
         errors.UploadTooLarge,
+        errors.IdempotencyMismatch,
         errors.MaskMissing,
         errors.MaskEmptyFile,
         errors.MaskUnreadable,
@@ -60,8 +74,19 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         errors.StyleTooSmall,
         errors.StyleTooLarge,
         errors.StyleWeightsInvalid,
+        errors.KeyInvalid,
         errors.NotAcceptable,
+        errors.RequestInFlight,
+        errors.JobCanceled,
+        errors.JobExpired,
         errors.QueueFull,
+        errors.RateLimited,
+        errors.StoreUnavailable,
+        errors.StorageUnavailable,
+        errors.DeadlineExceeded,
+        errors.OutOfMemory,
+        errors.WorkerLost,
+        errors.WorkerStalled,
         errors.SynthesisFailed,
         400,
         415,
@@ -97,6 +122,14 @@ async def synthesize(
             examples=["respond-async"],
         ),
     ] = None,
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            description="Names the request, so that it can be sent again without being done "
+            "again: 1 to 255 printable ASCII characters, a UUID for instance.",
+            examples=['"8e03978e-40d5-43dd-bc93-6894a57f9324"'],
+        ),
+    ] = None,
 ) -> Response:
     """Synthesize H&E tiles whose nuclei lie exactly where an instance mask has them.
 
@@ -109,21 +142,59 @@ async def synthesize(
     if media_type is None:
         offers = f"{PNG} or {JSON}" if form.n == 1 else f"{JSON} (several tiles do not fit a PNG)"
         raise NotAcceptable(f"Accept: {accept} takes nothing this request can give: {offers}.")
-    service.queue.check_room()  # before the work of decoding; submit decides
-    job = await anyio.to_thread.run_sync(_accept, service, form, limiter=service.decoders)
+    job, is_new = await anyio.to_thread.run_sync(
+        _accept, service, form, client_of(request), idempotency_key, limiter=service.decoders
+    )
+    request.state.job_id = job.id
     wait_s, applied = preferred_wait(prefer, longest_s=service.settings.response_wait_s)
-    job = await service.waiters.wait(service.jobs, job.id, wait_s)
+    if is_new:
+        job = await service.waiters.wait(service.jobs, job, wait_s)
+    elif not job.is_finished:
+        raise RequestInFlight(
+            "The first request with this Idempotency-Key is still being worked on; follow its "
+            "job, or send it again later.",
+            job_id=job.id,
+        )
     response = await anyio.to_thread.run_sync(_answer, request, service, job, media_type)
     if applied is not None:
         response.headers["Preference-Applied"] = applied
+    if not is_new:
+        response.headers["Idempotency-Replayed"] = "true"
     return response
 
 
-def _accept(service: Service, form: SynthesisForm) -> Job:
+def _accept(
+    service: Service, form: SynthesisForm, client: str | None, idempotency_key: str | None
+) -> Accepted:
     """Validate, store and queue. Everything that can be wrong with the input ends here."""
     mask = form.mask.file.read()
     image = form.style.file.read() if form.style is not None else None
-    synthesis_request = SynthesisRequest(
+    request = _request(form, mask, image)
+    idempotency = None
+    if idempotency_key is not None:
+        sent = {
+            "mask": request.mask_sha256,
+            "style": request.style.to_dict(),
+            "seed": form.seed,
+            "n": form.n,
+            "mpp": form.mpp,
+            "label_components": form.label_components,
+            "deadline_s": form.deadline_s,
+        }
+        idempotency = identify(idempotency_key, client=client, sent=sent)
+        known = service.jobs.find(idempotency)
+        if known is not None:
+            return Accepted(known, is_new=False)
+    service.check_room()  # before the work of decoding; the store decides
+    _check(service, request, form, mask, image)
+    deadline_at = None
+    if form.deadline_s is not None:
+        deadline_at = datetime.now(UTC) + timedelta(seconds=form.deadline_s)
+    return service.accept(request, mask, image, deadline_at=deadline_at, idempotency=idempotency)
+
+
+def _request(form: SynthesisForm, mask: bytes, image: bytes | None) -> SynthesisRequest:
+    return SynthesisRequest(
         mask_sha256=sha256(mask),
         style=Style(
             organ=form.organ,
@@ -135,31 +206,36 @@ def _accept(service: Service, form: SynthesisForm) -> Job:
         mpp=form.mpp,
         label_components=form.label_components,
     )
+
+
+def _check(
+    service: Service,
+    request: SynthesisRequest,
+    form: SynthesisForm,
+    mask: bytes,
+    image: bytes | None,
+) -> None:
+    """Look into mask and style. Raises InvalidInput."""
     network_mpp = service.card.mpp
     if form.organ is not None:
         service.styles.exemplars(form.organ)
-    if synthesis_request.style.weights is not None:
-        service.styles.mix(synthesis_request.style.weights)
+    if request.style.weights is not None:
+        service.styles.mix(request.style.weights)
     mask_input(mask, label_components=form.label_components, mpp=form.mpp, network_mpp=network_mpp)
     if image is not None:
         max_pixels = int(service.settings.max_style_mpx * 1e6)
         style_input(image, mpp=form.mpp, network_mpp=network_mpp, max_pixels=max_pixels)
-    return service.accept(synthesis_request, mask, image)
 
 
 def _answer(request: Request, service: Service, job: Job, media_type: str) -> Response:
-    document = job_document(request, service, job)
+    document = job_document(request, service, Moment(job, _position(service, job)))
     if job.failure is not None:
-        return problem(
-            request,
-            status_of(job.failure.code),
-            job.failure.code,
-            job.failure.message,
-            headers={"Content-Location": document.links.self},
-            job=document.links.self,
-        )
+        return _problem(request, job.failure.code, job.failure.message, document)
+    if job.state is JobState.CANCELED:
+        detail = "The job was canceled; send the request again, with a new Idempotency-Key."
+        return _problem(request, JobCanceled.code, detail, document)
     if job.state is JobState.SUCCEEDED and media_type == PNG:
-        response = output_response(service, job, 0)
+        response = tile_response(service, job, 0)
     else:
         status = 200 if job.is_finished else 202
         response = JSONResponse(document.model_dump(mode="json"), status)
@@ -168,3 +244,18 @@ def _answer(request: Request, service: Service, job: Job, media_type: str) -> Re
             response.headers["Location"] = document.links.self
     response.headers["Content-Location"] = document.links.self
     return response
+
+
+def _problem(request: Request, code: str, detail: str, document: JobDocument) -> Response:
+    path = document.links.self
+    headers = {"Content-Location": path}
+    return problem(request, status_of(code), code, detail, headers=headers, job=path)
+
+
+def _position(service: Service, job: Job) -> int | None:
+    if job.state is not JobState.QUEUED:
+        return None
+    try:
+        return service.jobs.position(job.id)
+    except StoreUnavailable:
+        return None  # the job is accepted, and whoever sent it should learn its id

@@ -182,7 +182,7 @@ def test_a_missing_training_package_is_named(run, monkeypatch):
 def test_help_names_every_command_and_option(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("serve", "synthesize", "styles", "evaluate", "train"):
+    for command in ("serve", "worker", "jobs", "synthesize", "styles", "evaluate", "train"):
         assert command in out
         assert run(command, "--help")[0] == 0
 

@@ -1,9 +1,13 @@
 import hashlib
 import json
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
+from model.errors import StorageUnavailable, StoreUnavailable
+from worker.housekeeping import Housekeeper
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -30,7 +34,9 @@ def test_reports_progress_tile_by_tile(client, mask_file, synthesizer, go_on):
         "/synthesize", files=mask_file, data={"organ": "kidney", "n": 2}, headers=ASYNC
     )
     assert second_tile.wait(30)
-    job = client.get(accepted.headers["Location"]).json()
+    until = time.monotonic() + 30
+    while not (job := client.get(accepted.headers["Location"]).json())["outputs"]:
+        assert time.monotonic() < until
     assert job["status"] == "running"
     assert job["progress"] == {"done": 1, "total": 2}
     assert client.get(job["outputs"][0]["href"]).status_code == 200
@@ -93,7 +99,11 @@ def test_an_index_that_is_no_number(client, job):
 
 @pytest.mark.parametrize("suffix", ["", "/outputs/0", "/outputs/0/manifest"])
 def test_expired(client, job, suffix):
-    client.app.state.service.engine.sweep(datetime.now(UTC) + timedelta(hours=25))
+    service = client.app.state.service
+    housekeeper = Housekeeper(
+        service.jobs, service.artifacts, submit=service.queue.submit, retention=timedelta(hours=24)
+    )
+    housekeeper.sweep(datetime.now(UTC) + timedelta(hours=25))
     response = client.get(job["links"]["self"] + suffix)
     assert response.status_code == 410
     assert response.json()["code"] == "job_expired"
@@ -104,3 +114,152 @@ def test_expires_between_the_record_and_the_file(client, job):
     response = client.get(job["outputs"][0]["href"])
     assert response.status_code == 410
     assert response.json()["code"] == "job_expired"
+
+
+def test_part_of_a_tile(client, job):
+    href = job["outputs"][0]["href"]
+    whole = client.get(href)
+    assert whole.headers["Accept-Ranges"] == "bytes"
+    part = client.get(href, headers={"Range": "bytes=10-19", "If-Range": whole.headers["ETag"]})
+    assert part.status_code == 206
+    assert part.content == whole.content[10:20]
+    assert part.headers["Content-Range"] == f"bytes 10-19/{len(whole.content)}"
+    assert part.headers["ETag"] == whole.headers["ETag"]
+    assert part.headers["X-Seed"] == whole.headers["X-Seed"]
+    changed = client.get(href, headers={"Range": "bytes=10-19", "If-Range": '"other"'})
+    assert (changed.status_code, changed.content) == (200, whole.content)
+
+
+def test_a_part_the_tile_does_not_have(client, job):
+    href = job["outputs"][0]["href"]
+    response = client.get(href, headers={"Range": "bytes=99999999-"})
+    assert response.status_code == 416
+    assert response.json()["code"] == "range_not_satisfiable"
+    assert response.headers["Content-Range"] == f"bytes */{len(client.get(href).content)}"
+
+
+def test_head(client, job):
+    paths = [job["links"]["self"], "/healthz", "/readyz", "/styles/kidney/thumbnail"]
+    paths += [job["outputs"][0]["href"], job["outputs"][0]["manifest"]]
+    for path in paths:
+        head, get = client.head(path), client.get(path)
+        assert head.status_code == get.status_code == 200, path
+        assert head.headers["Content-Length"] == get.headers["Content-Length"], path
+
+
+# Cancel and remove
+
+
+def test_cancels_a_queued_job(client, mask_file, busy):
+    accepted = client.post("/synthesize", files=mask_file, data={"organ": "kidney"}, headers=ASYNC)
+    path = accepted.headers["Location"]
+    assert accepted.json()["links"]["cancel"] == path
+    response = client.delete(path)
+    assert response.status_code == 200
+    job = response.json()
+    assert (job["status"], job["position"], job["error"]) == ("canceled", None, None)
+    assert job["finished_at"] < job["expires_at"]
+    assert client.get(path).json() == job
+    service = client.app.state.service
+    assert job["id"] not in service.artifacts.scopes()
+
+
+def test_cancels_a_running_job_and_keeps_its_tiles(client, mask_file, synthesizer, go_on):
+    client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
+    painting = threading.Event()
+
+    def before(made):
+        painting.set()
+        assert go_on.wait(30)
+
+    synthesizer.before = before
+    accepted = client.post("/synthesize", files=mask_file, data={"organ": "liver"}, headers=ASYNC)
+    assert painting.wait(30)
+    path = accepted.headers["Location"]
+    assert client.delete(path).json()["status"] == "canceled"
+    go_on.set()
+    assert client.post("/synthesize", files=mask_file, data={"organ": "colon"}).status_code == 200
+    job = client.get(path).json()
+    assert (job["status"], job["outputs"]) == ("canceled", [])
+
+
+def test_removes_a_finished_job(client, job):
+    path = job["links"]["self"]
+    response = client.delete(path)
+    assert (response.status_code, response.content) == (204, b"")
+    assert job["id"] not in client.app.state.service.artifacts.scopes()
+    for response in (client.get(path), client.get(job["outputs"][0]["href"]), client.delete(path)):
+        assert response.status_code == 410
+        assert response.json()["code"] == "job_expired"
+
+
+def test_a_job_that_was_never_there_cannot_be_removed(client):
+    assert client.delete("/jobs/nothing").json()["code"] == "job_unknown"
+
+
+def test_a_waiting_request_learns_of_the_cancellation(client, mask_file, busy):
+    service = client.app.state.service
+    answers = []
+
+    def wait():
+        answers.append(client.post("/synthesize", files=mask_file, data={"organ": "kidney"}))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    until = time.monotonic() + 30
+    while not (queued := service.jobs.queued()):
+        assert time.monotonic() < until
+    client.delete(f"/jobs/{queued[0]}")
+    waiting.join(30)
+    (answer,) = answers
+    assert answer.status_code == 409
+    problem = answer.json()
+    assert problem["code"] == "job_canceled"
+    assert problem["job"] == answer.headers["Content-Location"] == f"/jobs/{queued[0]}"
+
+
+# Positions
+
+
+def test_says_how_many_jobs_are_before_it(client, mask_file, busy):
+    def post():
+        return client.post(
+            "/synthesize", files=mask_file, data={"organ": "kidney"}, headers=ASYNC
+        ).json()
+
+    jobs = [post() for _ in range(3)]
+    assert [job["position"] for job in jobs] == [0, 1, 2]
+    assert [job["attempts"] for job in jobs] == [0, 0, 0]
+    client.delete(jobs[0]["links"]["self"])
+    assert client.get(jobs[2]["links"]["self"]).json()["position"] == 1
+
+
+# Outages
+
+
+def raising(error):
+    def raise_it(*args, **options):
+        raise error
+
+    return raise_it
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_the_store_is_away(client, job, monkeypatch, method):
+    error = StoreUnavailable("Redis does not answer; try again.", retry_after_s=5)
+    monkeypatch.setattr(client.app.state.service.jobs, "get", raising(error))
+    response = client.request(method, job["links"]["self"])
+    assert response.status_code == 503
+    assert response.json()["code"] == "store_unavailable"
+    assert response.headers["Retry-After"] == "5"
+
+
+def test_the_storage_is_away(client, job, monkeypatch):
+    error = StorageUnavailable("S3 does not answer; try again.", retry_after_s=10)
+    for name in ("get", "remove"):
+        monkeypatch.setattr(client.app.state.service.artifacts, name, raising(error))
+    for response in (client.get(job["outputs"][0]["href"]), client.delete(job["links"]["self"])):
+        assert response.status_code == 503
+        assert response.json()["code"] == "storage_unavailable"
+        assert response.headers["Retry-After"] == "10"
+    assert client.get(job["links"]["self"]).json()["status"] == "succeeded"

@@ -35,6 +35,8 @@ def test_lists_the_routes(document):
     assert {name for name, _ in operations(document)} == {
         "post /synthesize",
         "get /jobs/{job_id}",
+        "delete /jobs/{job_id}",
+        "get /jobs/{job_id}/events",
         "get /jobs/{job_id}/outputs/{index}",
         "get /jobs/{job_id}/outputs/{index}/manifest",
         "get /styles",
@@ -43,6 +45,7 @@ def test_lists_the_routes(document):
         "get /healthz",
         "get /readyz",
         "get /model",
+        "get /metrics",
     }
 
 
@@ -69,6 +72,7 @@ def test_every_form_field_has_a_description_and_an_example(document):
     assert schema["required"] == ["mask"]
     assert set(fields) == {
         "mask", "style", "organ", "styles", "seed", "n", "mpp", "label_components",
+        "deadline_s",
     }  # fmt: skip
     for name, field in fields.items():
         assert field["description"], name
@@ -82,7 +86,7 @@ def test_every_response_has_a_body_that_is_described(document):
         assert successes, name
         for status, response in operation["responses"].items():
             assert response["description"], (name, status)
-            if status != "304":
+            if status not in ("204", "304"):
                 assert response["content"], (name, status)
 
 
@@ -142,3 +146,14 @@ def test_the_page_on_http_names_every_route(document):
     for path in document["paths"]:
         named = path.replace("{job_id}", "{id}").replace("{index}", "{i}")
         assert named in page, named
+
+
+def test_says_where_a_key_is_needed(client, start, tmp_path):
+    keyed = start(api_keys="ward:0123456789abcdef", data_dir=tmp_path / "keyed")
+    both = [{"bearer": []}, {"apiKey": []}]
+    for this, expected in ((client, [{}, *both]), (keyed, both)):
+        document = this.get("/openapi.json").json()
+        for name, operation in operations(document):
+            is_open = name in ("get /healthz", "get /readyz")
+            assert operation.get("security") == (None if is_open else expected), name
+            assert ("401" in operation["responses"]) == (not is_open), name

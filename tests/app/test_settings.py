@@ -51,12 +51,29 @@ def test_what_is_given_comes_before_the_environment(monkeypatch):
         ("SIAN_MAX_STYLE_MPX", "0"),
         ("SIAN_RESPONSE_WAIT_S", "-1"),
         ("SIAN_RESPONSE_WAIT_S", "inf"),
+        ("SIAN_PRECISION", "fp8"),
+        ("SIAN_MAX_BATCH", "0"),
+        ("SIAN_MAX_BATCH", "65"),
+        ("SIAN_MAX_WAIT_MS", "-1"),
+        ("SIAN_MAX_WAIT_MS", "nan"),
+        ("SIAN_RATE_LIMIT", "120"),
+        ("SIAN_RATE_LIMIT", "5/fortnight"),
+        ("SIAN_DRAIN_S", "-1"),
+        ("SIAN_DRAIN_S", "nan"),
+        ("SIAN_LOG_FORMAT", "xml"),
+        ("SIAN_ALLOW_ANONYMOUS", "perhaps"),
     ],
 )
 def test_refuses_a_bad_value_by_name(monkeypatch, variable, value):
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsInvalid, match=f"{variable}={value}"):
         Settings.load()
+
+
+@pytest.mark.parametrize("limit", ["120/minute", "1 per second", "10/second;1000/2hour"])
+def test_rate_limits(monkeypatch, limit):
+    monkeypatch.setenv("SIAN_RATE_LIMIT", limit)
+    assert Settings.load().rate_limit == limit
 
 
 def test_the_page_and_the_help_name_every_setting():

@@ -1,13 +1,13 @@
 import hashlib
 import io
 import json
-import sqlite3
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import MaskBinary
+from model.errors import MaskBinary, StorageUnavailable, StoreUnavailable
 from tests.fakes import label_mask, mask_png, png, style_png
 
 JSON = {"Accept": "application/json"}
@@ -383,17 +383,96 @@ def test_bad_input_leaves_nothing_behind(client, post):
     data_dir = client.app.state.service.settings.data_dir
     left = [path.name for path in (data_dir / "artifacts").iterdir()]
     assert [name for name in left if not name.startswith("thumbnails-")] == []
-    assert client.app.state.service.jobs.recover() == []
+    assert client.app.state.service.jobs.unexpired() == set()
 
 
-def test_a_store_that_fails_leaves_no_files_behind(client, post, monkeypatch):
+def failing(monkeypatch, target, name, error, *, after=False):
+    """``name`` raises; ``after``: having done its work, as when an answer is lost."""
+    works = getattr(target, name)
+
+    def fail(*args, **options):
+        if after:
+            works(*args, **options)
+        raise error
+
+    monkeypatch.setattr(target, name, fail)
+
+
+AWAY = StoreUnavailable("The store is away; try again.", retry_after_s=5)
+DISK_FULL = StorageUnavailable("The disk is full; try again.", retry_after_s=10)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "error", "after"),
+    [
+        ("jobs", "counts", AWAY, False),
+        ("jobs", "create", AWAY, False),
+        ("jobs", "create", AWAY, True),
+        ("artifacts", "put", DISK_FULL, False),
+    ],
+)
+def test_an_outage_while_accepting_leaves_nothing_behind(
+    client, post, monkeypatch, part, name, error, after
+):
     post(organ="kidney")
     parts = client.app.state.service
+    before = set(parts.artifacts.scopes()), parts.jobs.unexpired()
+    failing(monkeypatch, getattr(parts, part), name, error, after=after)
+    response = post(organ="kidney")
+    check_problem(response, 503, error.code)
+    assert response.headers["Retry-After"] == str(error.retry_after_s)
+    assert (set(parts.artifacts.scopes()), parts.jobs.unexpired()) == before
 
-    def full(*arguments):
-        raise sqlite3.OperationalError("database or disk is full")
 
-    before = set(parts.artifacts.scopes())
-    monkeypatch.setattr(parts.jobs, "create", full)
-    check_problem(post(organ="kidney"), 500, "internal_error")
-    assert set(parts.artifacts.scopes()) == before
+def test_a_job_that_may_have_been_created_keeps_its_files(client, post, monkeypatch, busy):
+    parts = client.app.state.service
+    failing(monkeypatch, parts.jobs, "create", AWAY, after=True)
+    failing(monkeypatch, parts.jobs, "discard", AWAY)
+    check_problem(post(organ="kidney"), 503, "store_unavailable")
+    (job_id,) = parts.jobs.queued()
+    assert parts.artifacts.exists(job_id, "mask")
+
+
+def test_a_job_that_cannot_be_published_is_accepted(client, post, monkeypatch):
+    parts = client.app.state.service
+    post(organ="kidney")
+    failing(monkeypatch, parts.queue, "submit", AWAY)
+    response = post(ASYNC, organ="kidney")
+    assert response.status_code == 202
+    assert parts.jobs.queued() == [response.json()["id"]]
+
+
+def test_a_store_that_goes_away_while_a_request_waits(client, post, monkeypatch, busy):
+    parts = client.app.state.service
+    for name in ("get", "position"):
+        failing(monkeypatch, parts.jobs, name, AWAY)
+    response = post({"Prefer": "wait=0"}, organ="kidney")
+    assert response.status_code == 202
+    assert response.json()["position"] is None
+
+
+# Deadline
+
+
+def test_a_deadline_that_is_met(client, post):
+    response = post(JSON, organ="kidney", deadline_s=600)
+    job = response.json()
+    accepted, deadline = (datetime.fromisoformat(job[f"{x}_at"]) for x in ("created", "deadline"))
+    assert timedelta(seconds=590) < deadline - accepted < timedelta(seconds=601)
+    assert job["status"] == "succeeded"
+
+
+def test_a_deadline_that_is_missed(client, post, busy, go_on):
+    accepted = post(ASYNC, organ="kidney", deadline_s=0.001).json()
+    go_on.set()
+    waited = post(organ="kidney")  # which comes after it
+    assert waited.status_code == 200
+    job = client.get(accepted["links"]["self"]).json()
+    assert job["status"] == "failed"
+    assert job["error"]["code"] == "deadline_exceeded"
+
+
+@pytest.mark.parametrize("deadline_s", ["0", "-1", "604801", "nan", "inf", "soon"])
+def test_a_deadline_that_makes_no_sense(post, deadline_s):
+    problem = check_problem(post(organ="kidney", deadline_s=deadline_s), 422, "parameter_invalid")
+    assert "deadline_s" in problem["detail"]

@@ -1,13 +1,18 @@
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
-from app.waiting import Waiters
-from worker.jobs import JobState, JobStore, new_job_id
+from app import waiting
+from app.waiting import Moment, Waiters
+from model.errors import JobUnknown, StoreUnavailable
+from worker.jobs import JobState, new_job_id
 from worker.request import Style, SynthesisRequest
+from worker.sqlite_jobs import SqliteJobs
 
 PATIENCE_S = 30
+AWAY = StoreUnavailable("The store is away.", retry_after_s=5)
 
 
 @pytest.fixture
@@ -17,18 +22,25 @@ def waiters() -> Waiters:
 
 @pytest.fixture
 def jobs(tmp_path: Path, waiters: Waiters):
-    store = JobStore(tmp_path / "jobs.sqlite", on_finish=waiters.notify)
+    store = SqliteJobs(tmp_path / "jobs.sqlite", on_change=waiters.notify)
     yield store
     store.close()
 
 
-@pytest.fixture
-def job_id(jobs: JobStore) -> str:
+def create(jobs: SqliteJobs) -> str:
     request = SynthesisRequest(mask_sha256="ab", style=Style(organ="kidney"), seed=1)
-    job_id = new_job_id()
-    jobs.create(job_id, request)
-    jobs.start(job_id)
-    return job_id
+    return jobs.create(new_job_id(), request, limit=100).id
+
+
+@pytest.fixture
+def claim(jobs: SqliteJobs):
+    """Of a running job."""
+    return jobs.start(create(jobs), lease_s=60)
+
+
+@pytest.fixture
+def job(claim):
+    return claim.job
 
 
 def run(waiters: Waiters, scenario) -> object:
@@ -39,43 +51,181 @@ def run(waiters: Waiters, scenario) -> object:
     return asyncio.run(attached())
 
 
-def test_wakes_all_who_wait_for_a_job(waiters, jobs, job_id):
-    async def scenario():
-        tasks = [asyncio.create_task(waiters.wait(jobs, job_id, PATIENCE_S)) for _ in range(3)]
-        while len(waiters._events.get(job_id, ())) < 3:
+async def until(condition) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():
             await asyncio.sleep(0)
-        await asyncio.to_thread(jobs.finish, job_id)
+
+
+# Waiting for the end
+
+
+def test_wakes_all_who_wait_for_a_job(waiters, jobs, claim, job):
+    async def scenario():
+        tasks = [asyncio.create_task(waiters.wait(jobs, job, PATIENCE_S)) for _ in range(3)]
+        await until(lambda: len(waiters._events.get(job.id, ())) == 3)
+        await asyncio.to_thread(jobs.finish, claim)
         return await asyncio.gather(*tasks)
 
     assert [job.state for job in run(waiters, scenario)] == [JobState.SUCCEEDED] * 3
     assert waiters._events == {}
 
 
-def test_does_not_wait_for_what_is_done(waiters, jobs, job_id):
-    jobs.finish(job_id)
-    job = run(waiters, lambda: waiters.wait(jobs, job_id, PATIENCE_S))
+def test_does_not_wait_for_what_is_done(waiters, jobs, claim, job):
+    jobs.finish(claim)
+    job = run(waiters, lambda: waiters.wait(jobs, job, PATIENCE_S))
     assert job.state is JobState.SUCCEEDED
 
 
 @pytest.mark.parametrize("timeout_s", [0, 0.01])
-def test_gives_up_in_time(waiters, jobs, job_id, timeout_s):
-    job = run(waiters, lambda: waiters.wait(jobs, job_id, timeout_s))
+def test_gives_up_in_time(waiters, jobs, job, timeout_s):
+    job = run(waiters, lambda: waiters.wait(jobs, job, timeout_s))
     assert job.state is JobState.RUNNING
     assert waiters._events == {}
 
 
-def test_a_stopping_server_lets_everybody_go(waiters, jobs, job_id):
+def test_a_stopping_server_lets_everybody_go(waiters, jobs, job):
     async def scenario():
-        waiting = asyncio.create_task(waiters.wait(jobs, job_id, PATIENCE_S))
-        while job_id not in waiters._events:
-            await asyncio.sleep(0)
+        waits = asyncio.create_task(waiters.wait(jobs, job, PATIENCE_S))
+        await until(lambda: job.id in waiters._events)
         waiters.release()
-        late = await waiters.wait(jobs, job_id, PATIENCE_S)
-        return await waiting, late
+        late = await waiters.wait(jobs, job, PATIENCE_S)
+        return await waits, late
 
     assert [job.state for job in run(waiters, scenario)] == [JobState.RUNNING] * 2
 
 
-def test_news_without_a_loop_are_dropped(waiters, jobs, job_id):
-    jobs.finish(job_id)
-    assert jobs.get(job_id).is_finished
+def test_news_without_a_loop_are_dropped(waiters, jobs, claim, job):
+    jobs.finish(claim)
+    assert jobs.get(job.id).is_finished
+
+
+def test_learns_in_the_end_what_it_was_not_told(waiters, jobs, claim, job, monkeypatch):
+    monkeypatch.setattr(waiting, "_AGAIN_S", 0.01)
+    jobs.on_change = lambda job_id: None
+
+    async def scenario():
+        waits = asyncio.create_task(waiters.wait(jobs, job, PATIENCE_S))
+        await until(lambda: job.id in waiters._events)
+        await asyncio.to_thread(jobs.finish, claim)
+        return await waits
+
+    assert run(waiters, scenario).state is JobState.SUCCEEDED
+
+
+def test_sits_an_outage_out(waiters, jobs, claim, job, monkeypatch):
+    monkeypatch.setattr(waiting, "_AGAIN_S", 0.01)
+    get, failures = jobs.get, iter([AWAY] * 3)
+
+    def away_at_first(job_id):
+        for error in failures:
+            raise error
+        return get(job_id)
+
+    monkeypatch.setattr(jobs, "get", away_at_first)
+    jobs.finish(claim)
+    assert run(waiters, lambda: waiters.wait(jobs, job, PATIENCE_S)).is_finished
+
+
+# Following
+
+
+def follow(waiters, jobs, job_id, *, count=None, idle_s=PATIENCE_S, act=lambda moment: None):
+    """The moments of a job to its end, or ``count`` of them; ``act`` is called after each."""
+
+    async def scenario():
+        moments = []
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            aclosing(waiters.follow(jobs, job_id, idle_s=idle_s)) as stream,
+        ):
+            async for moment in stream:
+                moments.append(moment)
+                await asyncio.to_thread(act, moment)
+                if len(moments) == count:
+                    break
+        return moments
+
+    moments = run(waiters, scenario)
+    assert waiters._events == {}
+    return moments
+
+
+def test_follows_a_job_to_its_end(waiters, jobs):
+    job_id = create(jobs)
+    claims = []
+
+    def act(moment):
+        if moment.job.state is JobState.QUEUED:
+            claims.append(jobs.start(job_id, lease_s=60))
+        elif moment.job.state is JobState.RUNNING:
+            jobs.finish(claims[0])
+
+    moments = follow(waiters, jobs, job_id, act=act)
+    assert [moment.job.state for moment in moments] == ["queued", "running", "succeeded"]
+    assert [moment.position for moment in moments] == [0, None, None]
+
+
+def test_of_a_finished_job_there_is_one_moment(waiters, jobs, claim):
+    jobs.finish(claim)
+    (moment,) = follow(waiters, jobs, claim.job.id)
+    assert moment == Moment(jobs.get(claim.job.id), None)
+
+
+def test_tells_when_the_queue_moves_on(waiters, jobs, monkeypatch):
+    monkeypatch.setattr(waiting, "_POSITIONS_S", 0.01)
+    first, second, third = (create(jobs) for _ in range(3))
+    moves = iter([first, second, third])
+    moments = follow(waiters, jobs, third, act=lambda moment: jobs.cancel(next(moves, third)))
+    assert [moment.position for moment in moments] == [2, 1, 0, None]
+    assert moments[0].job == moments[2].job
+    assert moments[3].job.state is JobState.CANCELED
+
+
+def test_many_who_wait_in_the_queue_ask_once_a_second_together(waiters, jobs, monkeypatch):
+    ids = [create(jobs) for _ in range(20)]
+    asked = {"queued": 0, "get": 0}
+    for name in asked:
+        ask = getattr(jobs, name)
+
+        def counted(*args, name=name, ask=ask):
+            asked[name] += 1
+            return ask(*args)
+
+        monkeypatch.setattr(jobs, name, counted)
+
+    async def positions():
+        return await asyncio.gather(*(waiters._positions.of(jobs, job_id) for job_id in ids))
+
+    assert run(waiters, positions) == list(range(20))
+    assert asked == {"queued": 1, "get": 0}
+
+
+def test_says_that_nothing_has_changed(waiters, jobs, job, monkeypatch):
+    monkeypatch.setattr(waiting, "_AGAIN_S", 0.01)
+    first, second = follow(waiters, jobs, job.id, count=2, idle_s=0)
+    assert first == second
+
+
+def test_a_stopping_server_ends_the_stream(waiters, jobs, job):
+    (moment,) = follow(waiters, jobs, job.id, act=lambda moment: waiters.release())
+    assert moment.job.state is JobState.RUNNING
+
+
+def test_there_is_nothing_to_follow(waiters, jobs):
+    with pytest.raises(JobUnknown):
+        follow(waiters, jobs, "nothing")
+
+
+def test_an_outage_ends_the_stream(waiters, jobs, job, monkeypatch):
+    monkeypatch.setattr(waiting, "_AGAIN_S", 0.01)
+
+    def act(moment):
+        def away(job_id):
+            raise AWAY
+
+        monkeypatch.setattr(jobs, "get", away)
+
+    with pytest.raises(StoreUnavailable):
+        follow(waiters, jobs, job.id, act=act)
+    assert waiters._events == {}

@@ -1,0 +1,219 @@
+"""The parts of the service, put together in one place from the settings.
+
+Without a broker one process does it all: job records in SQLite, the engine in threads. With one
+the front end and the workers are processes of their own that share Redis and the artifacts.
+"""
+
+import fcntl
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from app.keys import Keyring
+from app.rate_limit import RateLimit
+from app.service import Service
+from app.settings import Settings
+from app.waiting import Waiters
+from model.checkpoint import Card, verify
+from model.errors import SettingsInvalid, SianError
+from model.styles import StyleBank
+from worker import metrics, synthesis
+from worker.artifacts import Artifacts
+from worker.engine import Engine
+from worker.housekeeping import Housekeeper
+from worker.jobs import JobStore
+from worker.queue import LocalQueue
+from worker.sqlite_jobs import SqliteJobs
+
+
+def build(settings: Settings, *, on_failure: Callable[[SianError], None]) -> Service:
+    """Check the checkpoint, the data folder and the settings, and construct everything; starts
+    nothing.
+
+    Args:
+        on_failure: called from a thread of the engine's if it cannot go on.
+
+    Raises:
+        CheckpointError, SettingsInvalid, StorageUnavailable
+    """
+    card = verify(settings.checkpoint)
+    waiters = Waiters()
+    if settings.broker_url is not None:
+        return _distributed(settings, settings.broker_url, card, waiters)
+    return _local(settings, card, waiters, on_failure)
+
+
+def _local(
+    settings: Settings, card: Card, waiters: Waiters, on_failure: Callable[[SianError], None]
+) -> Service:
+    with ExitStack() as undo:
+        lock = _Lock(settings.data_dir)
+        undo.callback(lock.stop)
+        artifacts = _artifacts(settings)
+        jobs = SqliteJobs(settings.data_dir / "jobs.sqlite", on_change=waiters.notify)
+        undo.pop_all()
+    engine = build_engine(settings, jobs, artifacts, on_failure=on_failure)
+    queue = LocalQueue(engine, jobs, on_failure=on_failure)
+    housekeeper = Housekeeper(
+        jobs, artifacts, submit=queue.submit, retention=timedelta(hours=settings.retention_hours)
+    )
+    return Service(
+        settings=settings,
+        card=card,
+        styles=StyleBank.load(settings.checkpoint),
+        jobs=jobs,
+        artifacts=artifacts,
+        queue=queue,
+        waiters=waiters,
+        parts=(lock, _Closing(jobs.close), queue, housekeeper),
+        keyring=Keyring(settings.api_keys),
+        rate_limit=_rate_limit(settings),
+        worker_metrics=lambda: {"local": metrics.exposition()},
+    )
+
+
+def _distributed(settings: Settings, broker_url: str, card: Card, waiters: Waiters) -> Service:
+    # Celery and Redis take their time to import, which a single process need not wait for.
+    from worker.celery_queue import CeleryQueue
+    from worker.redis_jobs import RedisJobs
+    from worker.registry import WorkerRegistry
+
+    artifacts = _artifacts(settings)
+    jobs = RedisJobs(broker_url, on_change=waiters.notify)
+    registry = WorkerRegistry(broker_url)
+    queue = CeleryQueue(broker_url, jobs, registry, checkpoint_sha256=card.sha256)
+    return Service(
+        settings=settings,
+        card=card,
+        styles=StyleBank.load(settings.checkpoint),
+        jobs=jobs,
+        artifacts=artifacts,
+        queue=queue,
+        waiters=waiters,
+        parts=(_Closing(jobs.close, start=jobs.listen), _Closing(registry.close), queue),
+        keyring=Keyring(settings.api_keys),
+        rate_limit=_rate_limit(settings),
+        worker_metrics=lambda: {record.name: record.metrics for record in registry.workers()},
+    )
+
+
+def build_engine(
+    settings: Settings,
+    jobs: JobStore,
+    artifacts: Artifacts,
+    *,
+    on_failure: Callable[[SianError], None],
+) -> Engine:
+    """The engine of this process; nothing is loaded yet."""
+    return Engine(
+        partial(
+            synthesis.load,
+            settings.checkpoint,
+            device=settings.device,
+            threads=settings.threads,
+            precision=settings.precision,
+            max_batch=settings.max_batch,
+        ),
+        jobs,
+        artifacts,
+        max_batch=settings.max_batch,
+        max_wait_s=settings.max_wait_ms / 1000,
+        on_failure=on_failure,
+    )
+
+
+def run_worker(settings: Settings, broker_url: str) -> int:
+    """A worker until it is stopped; the exit code.
+
+    Raises:
+        CheckpointError, SettingsInvalid, StorageUnavailable
+    """
+    from worker.celery_queue import CeleryQueue
+    from worker.node import Ending, Node
+    from worker.redis_jobs import RedisJobs
+    from worker.registry import WorkerRegistry
+
+    card = verify(settings.checkpoint)
+    artifacts = _artifacts(settings)
+    jobs = RedisJobs(broker_url)
+    registry = WorkerRegistry(broker_url)
+    queue = CeleryQueue(broker_url, jobs, registry, checkpoint_sha256=card.sha256)
+    ending = Ending()
+    node = Node(
+        build_engine(settings, jobs, artifacts, on_failure=ending),
+        queue,
+        registry,
+        Housekeeper(
+            jobs,
+            artifacts,
+            submit=queue.submit,
+            forgotten=queue.forgotten,
+            retention=timedelta(hours=settings.retention_hours),
+        ),
+        ending,
+        checkpoint_sha256=card.sha256,
+    )
+    try:
+        return node.run()
+    finally:
+        queue.stop()
+        registry.close()
+        jobs.close()
+
+
+class _Closing:
+    """A part that only needs to be closed."""
+
+    def __init__(
+        self, close: Callable[[], None], *, start: Callable[[], None] = lambda: None
+    ) -> None:
+        self.start, self.stop = start, close
+
+
+class _Lock:
+    """A lock on the data folder that lasts as long as the process: two servers on one folder
+    would run each other's jobs."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._file = _exclusive(data_dir)
+
+    def start(self) -> None:
+        """It is held already."""
+
+    def stop(self) -> None:
+        self._file.close()
+
+
+def _exclusive(data_dir: Path) -> IO[str]:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise SettingsInvalid(
+            f"SIAN_DATA_DIR={data_dir}: the folder {data_dir} cannot be written "
+            f"({error.strerror}). Make it writable or choose another."
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise SettingsInvalid(
+            f"SIAN_DATA_DIR={data_dir}: a server is running on this folder already. Use it, "
+            "or set SIAN_DATA_DIR to another folder for a second."
+        ) from None
+    return lock
+
+
+def _artifacts(settings: Settings) -> Artifacts:
+    if settings.artifacts_url is not None:
+        return Artifacts(settings.artifacts_url)
+    return Artifacts(settings.data_dir / "artifacts")
+
+
+def _rate_limit(settings: Settings) -> RateLimit | None:
+    if settings.rate_limit is None:
+        return None
+    return RateLimit(settings.rate_limit, settings.broker_url)

@@ -1,0 +1,53 @@
+"""The JSON form of a job."""
+
+from datetime import timedelta
+
+from fastapi import Request
+
+from app.schemas import JobDocument, JobError, JobLinks, OutputDocument, Progress
+from app.service import Service
+from app.waiting import Moment
+
+
+def job_document(request: Request, service: Service, moment: Moment) -> JobDocument:
+    """Links are paths from the root, so that they hold behind a proxy of any name, but not
+    behind one that strips a prefix."""
+    job = moment.job
+    error = None
+    if job.failure is not None:
+        error = JobError(code=job.failure.code, detail=job.failure.message)
+    retention = timedelta(hours=service.settings.retention_hours)
+    self = job_path(request, job.id)
+    return JobDocument(
+        id=job.id,
+        status=job.state,
+        position=moment.position,
+        attempts=job.attempts,
+        error=error,
+        progress=Progress(done=len(job.outputs), total=job.request.n),
+        seed=job.request.seed,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        expires_at=None if job.finished_at is None else job.finished_at + retention,
+        deadline_at=job.deadline_at,
+        links=JobLinks(
+            self=self,
+            events=request.url_for("get_events", job_id=job.id).path,
+            cancel=self,
+        ),
+        outputs=[
+            OutputDocument(
+                href=request.url_for("get_output", job_id=job.id, index=index).path,
+                manifest=request.url_for("get_manifest", job_id=job.id, index=index).path,
+                seed=output.seed,
+                sha256=output.sha256,
+            )
+            for index, output in enumerate(job.outputs)
+        ],
+    )
+
+
+def job_path(request: Request, job_id: str) -> str:
+    """Path of ``GET /jobs/{id}``."""
+    return request.url_for("get_job", job_id=job_id).path

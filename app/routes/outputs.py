@@ -1,0 +1,160 @@
+"""The tiles of jobs, and what each was made from."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from app import ranges
+from app.problems import documented
+from app.routes.jobs import JobId
+from app.service import Service, ServiceDep
+from model.errors import (
+    JobExpired,
+    JobUnknown,
+    KeyInvalid,
+    OutputUnknown,
+    ParameterInvalid,
+    StorageUnavailable,
+    StoreUnavailable,
+)
+from worker.jobs import Job, Output, expired
+
+PNG = "image/png"
+PNG_CONTENT: dict[str, Any] = {PNG: {"schema": {"type": "string", "contentMediaType": PNG}}}
+TILE_HEADERS: dict[str, Any] = {
+    "X-Seed": {"description": "Seed of the tile.", "schema": {"type": "integer"}},
+    "ETag": {"description": "SHA-256 of the tile, in quotes.", "schema": {"type": "string"}},
+}
+
+_ETAG = '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"'
+_ERRORS = (
+    KeyInvalid,
+    JobUnknown,
+    JobExpired,
+    OutputUnknown,
+    ParameterInvalid,
+    StoreUnavailable,
+    StorageUnavailable,
+    500,
+)
+
+Index = Annotated[int, Path(description="Which tile, from 0.", examples=[0])]
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.head("/jobs/{job_id}/outputs/{index}", include_in_schema=False)
+@router.get(
+    "/jobs/{job_id}/outputs/{index}",
+    summary="A tile",
+    name="get_output",
+    response_class=Response,
+    responses={
+        200: {
+            "description": "The tile. Its text chunks say what it was made from.",
+            "content": PNG_CONTENT,
+            "headers": TILE_HEADERS,
+        },
+        206: {
+            "description": "The part of the tile that Range asks for.",
+            "content": PNG_CONTENT,
+            "headers": {
+                **TILE_HEADERS,
+                "Content-Range": {
+                    "description": "Which part it is, and the size of the whole.",
+                    "schema": {"type": "string"},
+                },
+            },
+        },
+        304: {"description": "The client's copy, named by If-None-Match, is the tile."},
+        **documented(*_ERRORS, 416),
+    },
+)
+def get_output(
+    service: ServiceDep,
+    job_id: JobId,
+    index: Index,
+    if_none_match: Annotated[
+        str | None, Header(description="ETag of a copy the client has.", examples=[_ETAG])
+    ] = None,
+    range_: Annotated[
+        str | None,
+        Header(alias="Range", description="One part of the tile.", examples=["bytes=1000-"]),
+    ] = None,
+    if_range: Annotated[
+        str | None,
+        Header(description="ETag of the tile the part should be of.", examples=[_ETAG]),
+    ] = None,
+) -> Response:
+    """The PNG of one tile, as soon as it is stored."""
+    job = service.jobs.get(job_id)
+    etag = f'"{_output(job, index).sha256}"'
+    known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+    if etag in known or "*" in known:
+        return Response(status_code=304, headers={"ETag": etag})
+    response = tile_response(service, job, index)
+    return response if if_range not in (None, etag) else _part(response, range_)
+
+
+@router.head("/jobs/{job_id}/outputs/{index}/manifest", include_in_schema=False)
+@router.get(
+    "/jobs/{job_id}/outputs/{index}/manifest",
+    summary="What a tile was made from",
+    name="get_manifest",
+    response_class=JSONResponse,
+    responses=documented(*_ERRORS),
+)
+def get_manifest(service: ServiceDep, job_id: JobId, index: Index) -> Response:
+    """Checkpoint, code version, seed, style, mask, licence and time, as JSON."""
+    job = service.jobs.get(job_id)
+    _output(job, index)
+    return Response(_file(service, job, f"{index}.json"), media_type="application/json")
+
+
+def tile_response(service: Service, job: Job, index: int) -> Response:
+    """The PNG of a stored tile."""
+    output = _output(job, index)
+    return Response(
+        _file(service, job, f"{index}.png"),
+        media_type=PNG,
+        headers={
+            "ETag": f'"{output.sha256}"',
+            "X-Seed": str(output.seed),
+            "Accept-Ranges": "bytes",
+        },
+    )
+
+
+def _part(whole: Response, header: str | None) -> Response:
+    size = len(whole.body)
+    try:
+        part = ranges.requested(header, size)
+    except ranges.NotSatisfiable:
+        detail = f"The tile has {size} bytes, and none of them are in {header!r}."
+        raise HTTPException(416, detail, {"Content-Range": f"bytes */{size}"}) from None
+    if part is None:
+        return whole
+    response = Response(bytes(whole.body[part]), 206, media_type=PNG)
+    for name in ("ETag", "X-Seed", "Accept-Ranges"):
+        response.headers[name] = whole.headers[name]
+    response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
+    return response
+
+
+def _output(job: Job, index: int) -> Output:
+    if not 0 <= index < len(job.outputs):
+        raise OutputUnknown(
+            f"Job {job.id!r} has no tile {index}: it asks for {job.request.n}, and "
+            f"{len(job.outputs)} are stored so far (it is {job.state})."
+        )
+    return job.outputs[index]
+
+
+def _file(service: Service, job: Job, name: str) -> bytes:
+    try:
+        return service.artifacts.get(job.id, name)
+    except FileNotFoundError:
+        # Expired between the record's reading and the file's.
+        raise expired(job.id) from None

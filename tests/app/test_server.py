@@ -1,0 +1,158 @@
+import asyncio
+import signal
+import threading
+import time
+
+import httpx2
+import pytest
+import uvicorn
+
+from app import server
+from app.main import create_app
+from app.settings import Settings
+from model.errors import ParameterInvalid, SettingsInvalid
+from worker import synthesis
+
+PATIENCE_S = 30
+KEY = "ward:0123456789abcdef"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_public_address_needs_keys(host):
+    with pytest.raises(SettingsInvalid, match=r"SIAN_API_KEYS.*SIAN_ALLOW_ANONYMOUS"):
+        server._bound(Settings.load(), host, 0)
+
+
+@pytest.mark.parametrize(
+    ("host", "settings"),
+    [
+        ("0.0.0.0", {"api_keys": KEY}),
+        ("0.0.0.0", {"allow_anonymous": True}),
+        ("127.0.0.1", {}),
+        ("127.0.0.2", {}),
+        ("localhost", {}),
+    ],
+)
+def test_where_it_may_listen(host, settings):
+    with server._bound(Settings.load(**settings), host, 0) as listener:
+        assert listener.getsockname()[1] > 0
+
+
+def test_an_address_that_is_not_here():
+    with pytest.raises(ParameterInvalid, match=r"192\.0\.2\.1"):
+        server._bound(Settings.load(allow_anonymous=True), "192.0.2.1", 0)
+
+
+@pytest.fixture
+def serving(checkpoint, synthesizer, tmp_path, monkeypatch):
+    """Runs a server in a thread; the server and its address."""
+    monkeypatch.setattr(synthesis, "load", lambda *args, **options: synthesizer)
+    running = []
+
+    def serving(**settings):
+        settings = Settings.load(checkpoint=checkpoint, data_dir=tmp_path / "data", **settings)
+        listener = server._bound(settings, "127.0.0.1", 0)
+        app = create_app(settings)
+        this = server._Server(uvicorn.Config(app, log_config=None), app.state.service)
+        port = listener.getsockname()[1]  # closed once it has stopped
+        thread = threading.Thread(target=lambda: asyncio.run(this.serve([listener])))
+        thread.start()
+        until = time.monotonic() + PATIENCE_S
+        while not this.started:
+            assert time.monotonic() < until
+        running.append((this, thread))
+        return this, thread, f"http://127.0.0.1:{port}"
+
+    yield serving
+    for this, thread in running:
+        this.should_exit = True
+        thread.join(PATIENCE_S)
+
+
+def test_sigterm_turns_readyz_first(serving, mask_file):
+    this, thread, address = serving(drain_s=600)
+    with httpx2.Client(base_url=address) as client:
+        client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
+        assert client.get("/readyz").status_code == 200
+        this.handle_exit(signal.SIGTERM, None)
+        assert client.get("/readyz").status_code == 503
+        answer = client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
+        assert answer.status_code == 200
+        assert not this.should_exit
+    this.handle_exit(signal.SIGTERM, None)  # a second one does not wait
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("sig", "drain_s"), [(signal.SIGINT, 600), (signal.SIGTERM, 0), (signal.SIGTERM, 0.1)]
+)
+def test_comes_to_its_end(serving, sig, drain_s):
+    this, thread, address = serving(drain_s=drain_s)
+    with httpx2.Client(base_url=address) as client:
+        assert client.get("/healthz").status_code == 200
+    this.handle_exit(sig, None)
+    thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+
+
+def test_a_stop_answers_who_waits_and_ends_streams(serving, mask_file, busy, go_on):
+    this, thread, address = serving()
+    answers = []
+
+    def post():
+        with httpx2.Client(base_url=address, timeout=PATIENCE_S) as client:
+            answers.append(client.post("/synthesize", files=mask_file, data={"organ": "kidney"}))
+
+    def follow(path, begun):
+        with (
+            httpx2.Client(base_url=address, timeout=PATIENCE_S) as client,
+            client.stream("GET", path) as stream,
+        ):
+            lines = []
+            for line in stream.iter_lines():
+                lines.append(line)
+                begun.set()
+            answers.append(lines)
+
+    with httpx2.Client(base_url=address) as client:
+        accepted = client.post(
+            "/synthesize",
+            files=mask_file,
+            data={"organ": "kidney"},
+            headers={"Prefer": "respond-async"},
+        ).json()
+        begun = threading.Event()
+        clients = [
+            threading.Thread(target=follow, args=(accepted["links"]["events"], begun)),
+            threading.Thread(target=post),
+        ]
+        for each in clients:
+            each.start()
+        assert begun.wait(PATIENCE_S)
+        while this._service.jobs.queued()[1:] == []:
+            assert clients[1].is_alive()
+    this.handle_exit(signal.SIGINT, None)
+    for each in clients:
+        each.join(PATIENCE_S)
+    go_on.set()
+    thread.join(PATIENCE_S)
+    stream, answer = sorted(answers, key=lambda answer: not isinstance(answer, list))
+    assert "event: job" in stream
+    assert answer.status_code == 202
+    assert answer.json()["status"] == "queued"
+
+
+def test_a_client_that_goes_away_takes_no_job_along(serving, mask_file, busy, go_on):
+    this, _, address = serving()
+    with httpx2.Client(base_url=address, timeout=httpx2.Timeout(PATIENCE_S, read=0.05)) as client:
+        with pytest.raises(httpx2.ReadTimeout):
+            client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
+        until = time.monotonic() + PATIENCE_S
+        while not (queued := this._service.jobs.queued()):
+            assert time.monotonic() < until
+        (job_id,) = queued
+    go_on.set()
+    with httpx2.Client(base_url=address, timeout=PATIENCE_S) as client:
+        client.get(f"/jobs/{job_id}/events")
+        assert client.get(f"/jobs/{job_id}").json()["status"] == "succeeded"
