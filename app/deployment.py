@@ -149,7 +149,7 @@ def run_worker(settings: Settings, broker_url: str) -> int:
         Housekeeper(
             jobs,
             artifacts,
-            submit=queue.submit,
+            submit=queue.submit_first,
             forgotten=queue.forgotten,
             retention=timedelta(hours=settings.retention_hours),
         ),

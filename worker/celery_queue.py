@@ -2,6 +2,7 @@
 
 import logging
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from kombu.exceptions import OperationalError
 
@@ -10,7 +11,7 @@ from worker.health import Health
 from worker.jobs import JobState, JobStore, made_at
 from worker.redis_client import RETRY_AFTER_S, connect, mapped
 from worker.registry import WorkerRegistry
-from worker.tasks import QUEUE, RUN, celery_app
+from worker.tasks import FIRST, LISTS, ORDINARY, QUEUE, RUN, celery_app
 
 _TAKEN_WITHIN = timedelta(seconds=60)
 """A job that waits longer while none runs says that the workers, whatever they say, take none."""
@@ -32,7 +33,8 @@ class CeleryQueue:
         self, broker_url: str, jobs: JobStore, registry: WorkerRegistry, *, checkpoint_sha256: str
     ) -> None:
         self.app = celery_app(broker_url)
-        self._client = connect(broker_url)
+        # redis-py's types allow for its asynchronous client.
+        self._client: Any = connect(broker_url)
         self._jobs = jobs
         self._registry = registry
         self._checkpoint_sha256 = checkpoint_sha256
@@ -46,8 +48,18 @@ class CeleryQueue:
         Raises:
             StoreUnavailable: within about two seconds if Redis is down or frozen.
         """
+        self._publish(job_id, ORDINARY)
+
+    def submit_first(self, job_id: str) -> None:
+        """Tell the workers of a job that is back in its old place in the queue.
+
+        Raises StoreUnavailable.
+        """
+        self._publish(job_id, FIRST)
+
+    def _publish(self, job_id: str, priority: int) -> None:
         try:
-            self.app.send_task(RUN, args=[job_id], queue=QUEUE, retry=False)
+            self.app.send_task(RUN, args=[job_id], queue=QUEUE, priority=priority, retry=False)
         except OperationalError as error:
             raise StoreUnavailable(
                 f"The queue cannot be reached ({error}); try again in a moment.",
@@ -93,7 +105,7 @@ class CeleryQueue:
     def _backlog(self) -> int:
         """Messages that no worker has taken."""
         with mapped():
-            return int(self._client.llen(QUEUE))  # kombu keeps a queue as a list of its name
+            return sum(self._client.llen(name) for name in LISTS)
 
     def _progress(self) -> Health:
         now = datetime.now(UTC)

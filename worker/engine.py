@@ -120,11 +120,12 @@ class Engine:
         claim is lost is let go of, quietly.
 
         Returns:
-            False if a stop came first: the job went back to the queue with the tiles it has.
+            False if the job went back to the queue with the tiles it has: a stop came first, an
+            outage of the store was too long, or the device failed.
 
         Raises:
-            StoreUnavailable: the job could not be started; or its end could not be recorded
-                for as long as it was held, and whoever reaps it will run it again.
+            StoreUnavailable: the job could not be started; or a stop came before what happened
+                could be recorded, and whoever reaps it will run it again.
         """
         if not self._is_warm and not self._stopping.is_set():
             raise RuntimeError("prepare() comes before run()")

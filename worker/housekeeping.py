@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from model.errors import StoreUnavailable, TryAgainLater
+from model.errors import StorageUnavailable, StoreUnavailable, TryAgainLater
 from worker.artifacts import Artifacts
 from worker.jobs import JobStore, is_job_id, made_at
 
@@ -87,8 +87,8 @@ class Housekeeper:
         """Remove the files of jobs that finished longer than ``retention`` ago; keep a tombstone
         of each for 30 days."""
         for job_id in self._jobs.finished_before(now - self._retention):
-            self._artifacts.remove(job_id)
-            self._jobs.expire(job_id)
+            if self._remove(job_id):
+                self._jobs.expire(job_id)
         self._jobs.forget_expired_before(now - _TOMBSTONES)
 
     def sweep_orphans(self, now: datetime) -> None:
@@ -100,7 +100,16 @@ class Housekeeper:
         for scope in old:
             if scope not in known:
                 logger.info("removing files without a job: %s", scope)
-                self._artifacts.remove(scope)
+                self._remove(scope)
+
+    def _remove(self, scope: str) -> bool:
+        """Files that cannot be removed now are no reason to keep those of other jobs."""
+        try:
+            self._artifacts.remove(scope)
+        except StorageUnavailable as error:
+            logger.warning("files of job %s are left: %s", scope, error)
+            return False
+        return True
 
     def _run(self) -> None:
         is_out = False

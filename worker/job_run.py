@@ -81,7 +81,7 @@ class JobRunner:
             False if it went back to the queue.
 
         Raises:
-            StoreUnavailable: what happened could not be recorded for as long as it was held.
+            StoreUnavailable: a stop came before what happened could be recorded.
         """
         job = claim.job
         if job.attempts == 1 and job.started_at is not None:
@@ -97,7 +97,7 @@ class JobRunner:
                 self._record(claim, lambda: self._jobs.retry(claim, lost()))
                 return False
         except Interrupted as reason:
-            self._let_go(claim, reason)
+            return self._let_go(claim, reason)
         return True
 
     def _end(self, claim: Claim, failure: Failure | None, began: float) -> None:
@@ -147,12 +147,14 @@ class JobRunner:
             style = self._encoded_style(claim, work)
             under_way.append((first, self._submit(place, work, first, style)))
         following = first + 1
-        while under_way:
+        while True:
             # Once stopping, what is under way is all that there will be.
             while following < n and len(under_way) < self._max_batch and not self._is_stopping:
                 with self._expect(claim) as place:
                     under_way.append((following, self._submit(place, work, following, style)))
                 following += 1
+            if not under_way:
+                break
             index, image = under_way.popleft()
             yield work.tile(index, image.result())
         if following < n:
@@ -196,44 +198,49 @@ class JobRunner:
         self._artifacts.put(job_id, f"{index}.png", tile.png)
         self._artifacts.put(job_id, f"{index}.json", tile.manifest)
         output = Output(seed=tile.seed, sha256=tile.sha256)
-        self._record(claim, lambda: self._jobs.add_output(claim, output), index)
+        self._record(claim, lambda: self._jobs.add_output(claim, output, index))
         metrics.TILES.inc()
 
-    def _record(self, claim: Claim, write: Callable[[], bool], index: int | None = None) -> None:
-        """Write to the store, again and again while it is away and the job may still be held.
-
-        index: of the output that is written. An attempt that seemed to fail may have recorded it.
+    def _record(self, claim: Claim, write: Callable[[], bool]) -> None:
+        """Write to the store, again and again while it is away. Whether the claim has outlived
+        that is for the store to say.
 
         Raises:
             _ClaimLost
-            StoreUnavailable: it was away for too long.
+            StoreUnavailable: a stop came first.
         """
         was_away = False
         while True:
             try:
-                if (was_away and index is not None and self._has_output(claim, index)) or write():
+                if write():
                     return
                 raise _ClaimLost
             except StoreUnavailable as error:
-                if self._is_stopping or not self._leases.may_hold(claim):
+                if self._is_stopping:
                     raise
                 if not was_away:
                     logger.warning("job %s cannot be recorded: %s", claim.job.id, error)
                 was_away = True
             self._stopping.wait(_PAUSE_S)
 
-    def _has_output(self, claim: Claim, index: int) -> bool:
-        return len(self._jobs.get(claim.job.id).outputs) > index
-
-    def _let_go(self, claim: Claim, reason: Interrupted) -> None:
-        """Whoever took the job from here has recorded that, or will."""
+    def _let_go(self, claim: Claim, reason: Interrupted) -> bool:
+        """After the job was canceled, or taken back, or seems to have been since nobody could
+        renew its lease. False: it was still held, and is back in the queue now."""
         job_id = claim.job.id
         logger.info("job %s is let go of: %s", job_id, type(reason).__name__.strip("_"))
-        try:
-            if self._jobs.get(job_id).is_finished:
-                self._discard_inputs(job_id)
-        except (JobUnknown, JobExpired, StoreUnavailable):
-            pass  # its files go when it expires
+        while True:
+            try:
+                if self._jobs.requeue(claim):
+                    return False
+                if self._jobs.get(job_id).is_finished:
+                    self._discard_inputs(job_id)
+                return True
+            except (JobUnknown, JobExpired):
+                return True  # its files went with it
+            except StoreUnavailable:
+                if self._is_stopping:
+                    return True  # whoever reaps it runs it again
+            self._stopping.wait(_PAUSE_S)
 
     def _discard_inputs(self, job_id: str) -> None:
         try:

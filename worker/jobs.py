@@ -152,8 +152,10 @@ class JobStore(Protocol):
     def renew(self, claims: Sequence[Claim], *, lease_s: float) -> set[str]:
         """Extend the leases; the ids of the jobs that are still held by these claims."""
 
-    def add_output(self, claim: Claim, output: Output) -> bool:
-        """Record the next stored tile. False, here and below: the claim is lost."""
+    def add_output(self, claim: Claim, output: Output, index: int) -> bool:
+        """Record the next stored tile. ``index``: how many are recorded before it; one that is
+        recorded already, by a call that seemed to fail, is not recorded twice. False, here and
+        below: the claim is lost."""
 
     def finish(self, claim: Claim) -> bool:
         """running -> succeeded."""

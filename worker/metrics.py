@@ -60,8 +60,9 @@ def exposition() -> str:
 def device_memory_bytes() -> int:
     """Held on the GPU if one is in use, else resident in main memory."""
     torch = sys.modules.get("torch")  # not imported for this
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        return int(torch.cuda.memory_reserved())
+    cuda = getattr(torch, "cuda", None)  # missing while torch is being imported
+    if cuda is not None and getattr(cuda, "is_initialized", bool)():
+        return int(cuda.memory_reserved())
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:  # not Linux

@@ -92,10 +92,10 @@ class Node:
             self._heartbeat.stop()
 
     def _consume(self) -> int:
-        register(self._queue.app, self._engine.run)
+        register(self._queue.app, self._engine.run, self._queue.submit_first)
         # Messages are JSON ids, never pickles, so root is no danger here.
         warnings.filterwarnings("ignore", category=SecurityWarning)
-        # Celery reports every message that a stop puts back as a warning with a traceback.
+        # Celery reports a message that is put back as a warning with a traceback.
         logging.getLogger("celery.app.trace").setLevel(logging.ERROR)
         setup_logging.connect(_keep_logging)
         worker_shutting_down.connect(self._stop)
@@ -136,8 +136,8 @@ def check(registry: WorkerRegistry) -> Health:
 
     Raises StoreUnavailable.
     """
-    prefix = f"{socket.gethostname()}-"
-    records = [record for record in registry.workers() if record.name.startswith(prefix)]
+    here = socket.gethostname()
+    records = [r for r in registry.workers() if r.name.rpartition("-")[0] == here]
     if not records:
         return Health(False, "No worker on this host has given a sign of life lately.")
     return next((r.health for r in records if r.health.is_ready), records[0].health)

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Protocol
 
-from model.errors import SianError, SynthesisFailed
+from model.errors import SianError, StoreUnavailable, SynthesisFailed
 from worker.engine import Engine
 from worker.health import Health
 from worker.jobs import JobStore
@@ -119,8 +119,14 @@ class LocalQueue:
         No other job would fare better."""
         while not self._stopping.is_set():
             try:
-                self._engine.run(job_id)
+                if not self._engine.run(job_id):
+                    if not self._engine.health().is_ready:  # it failed, or stops: no hurry
+                        self._stopping.wait(_PAUSE_S)
+                    self.submit(job_id)
                 return
-            except Exception:
+            except StoreUnavailable:
                 logger.exception("job %s could not be recorded; it is tried again", job_id)
                 self._stopping.wait(_PAUSE_S)
+            except Exception:
+                logger.exception("job %s could not be run", job_id)
+                return

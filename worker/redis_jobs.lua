@@ -70,6 +70,11 @@ local function fail(id, code, message)
   finish(id, 'running', 'failed')
 end
 
+local function bury(id)
+  redis.call('HSET', key(id), 'state', 'expired')
+  redis.call('ZADD', 'sian:expired', digits(now()), id)
+end
+
 -- Back to the queue, unless this was the last attempt. Whether it is in the queue.
 local function put_back(id, most, code, message)
   if tonumber(redis.call('HGET', key(id), 'attempts')) < tonumber(most) then
@@ -92,7 +97,7 @@ function steps.create(id, request, limit, deadline, key_name, fingerprint)
     return {'full', steps.finished_since(digits(moment - 60000000))}
   end
   local place = redis.call('INCR', 'sian:place')
-  redis.call('HSET', key(id), 'state', 'queued', 'request', request, 'outputs', '',
+  redis.call('HSET', key(id), 'state', 'queued', 'request', request, 'outputs', '', 'stored', 0,
     'version', 1, 'attempts', 0, 'place', digits(place), 'created_at', digits(moment))
   if deadline ~= '' then redis.call('HSET', key(id), 'deadline_at', deadline) end
   if key_name ~= '' then
@@ -109,7 +114,10 @@ function steps.find(key_name)
   return known and {known, record(known)}
 end
 
+-- What is not there yet may still be on its way, from a create that nobody waits for any more. It
+-- finds a tombstone then.
 function steps.discard(id)
+  if not state(id) then bury(id) end
   if state(id) ~= 'queued' then return 0 end
   local key_name = redis.call('HGET', key(id), 'key_name')
   if key_name then redis.call('DEL', key_name) end
@@ -144,8 +152,11 @@ function steps.renew(lease, ...)
   return held
 end
 
-function steps.add_output(id, token, output)
+-- index: how many are stored before it. Told twice, as over a slow network, stored once: 2 then.
+function steps.add_output(id, token, output, index)
   if not is_held(id, token) then return 0 end
+  if tonumber(redis.call('HGET', key(id), 'stored')) > tonumber(index) then return 2 end
+  redis.call('HINCRBY', key(id), 'stored', 1)
   local outputs = redis.call('HGET', key(id), 'outputs')
   redis.call('HSET', key(id), 'outputs', outputs == '' and output or outputs .. ',' .. output)
   changed(id)
@@ -277,8 +288,7 @@ function steps.expire(id)
   end
   redis.call('ZREM', 'sian:' .. from, id)
   redis.call('DEL', key(id))
-  redis.call('HSET', key(id), 'state', 'expired')
-  redis.call('ZADD', 'sian:expired', digits(now()), id)
+  bury(id)
   publish(id)
   return 1
 end

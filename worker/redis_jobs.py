@@ -124,8 +124,13 @@ class RedisJobs:
         pairs = [text for claim in claims for text in (plain(claim.job.id), claim.token)]
         return set(_ids(self._step("renew", _us(lease_s), *pairs)))
 
-    def add_output(self, claim: Claim, output: Output) -> bool:
-        return self._change("add_output", claim.job.id, claim.token, json.dumps(asdict(output)))
+    def add_output(self, claim: Claim, output: Output, index: int) -> bool:
+        done: int = self._step(
+            "add_output", plain(claim.job.id), claim.token, json.dumps(asdict(output)), index
+        )
+        if done == 1:
+            self.on_change(claim.job.id)
+        return done > 0
 
     def finish(self, claim: Claim) -> bool:
         return self._change("finish", claim.job.id, claim.token)

@@ -114,16 +114,19 @@ class Heartbeat:
         is_out = False
         while not self._stopping:
             self._now.clear()
-            record = WorkerRecord(
-                self.name, self._health(), self._checkpoint_sha256, self._metrics()
-            )
             try:
-                self._registry.put(record)
+                self._registry.put(
+                    WorkerRecord(
+                        self.name, self._health(), self._checkpoint_sha256, self._metrics()
+                    )
+                )
                 is_out = False
             except StoreUnavailable as error:
                 if not is_out:
                     logger.warning("no heartbeat: %s", error)
                 is_out = True
+            except Exception:
+                logger.exception("no heartbeat this time")
             self._now.wait(BEAT_S)
 
 

@@ -142,7 +142,13 @@ class SqliteJobs:
             ]
         return {row["id"] for row in rows}
 
-    def add_output(self, claim: Claim, output: Output) -> bool:
+    def add_output(self, claim: Claim, output: Output, index: int) -> bool:
+        held = {"id": plain(claim.job.id), "token": claim.token}
+        if self._read(
+            f"SELECT 1 FROM jobs {_HELD} AND json_array_length(outputs) > :place",
+            {**held, "place": index},
+        ):
+            return True
         return self._change_held(
             claim,
             "outputs = json_insert(outputs, '$[#]', json(:output)), version = version + 1",

@@ -9,12 +9,20 @@ from collections.abc import Callable
 from celery import Celery
 from celery.exceptions import Reject
 
+from model.errors import StoreUnavailable
+
 RUN = "sian.run"
 QUEUE = "sian"
 VISIBILITY_TIMEOUT_S = 6 * 3600
 """When Redis hands out a message again that a worker took and never acknowledged. Far above the
 longest job, since a job handed out twice is looked at twice. It is not what brings back the jobs
 of a dead worker: that is their lease, in the job records."""
+
+ORDINARY, FIRST = 9, 0
+"""Priorities of messages, of which Redis takes the lower first. A job that comes back from a dead
+worker has waited longest."""
+LISTS = (QUEUE, f"{QUEUE}\x06\x16{ORDINARY}")
+"""Where kombu keeps the messages: a list for each priority."""
 
 _GIVE_UP_S = 2
 _RETRY_ONCE = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1}
@@ -38,9 +46,15 @@ def celery_app(broker_url: str) -> Celery:
         broker_connection_timeout=_GIVE_UP_S,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A Redis whose memory or disk is full refuses even acknowledgements. That passes.
+        broker_channel_error_retry=True,
         broker_transport_options={
             "socket_timeout": _GIVE_UP_S,
             "socket_connect_timeout": _GIVE_UP_S,
+            # A Redis that vanishes without a word is missed.
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+            "priority_steps": [FIRST, ORDINARY],
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
             **_RETRY_ONCE,
         },
@@ -48,14 +62,18 @@ def celery_app(broker_url: str) -> Celery:
     return app
 
 
-def register(app: Celery, run: Callable[[str], bool]) -> None:
+def register(app: Celery, run: Callable[[str], bool], submit_first: Callable[[str], None]) -> None:
     """Have the task of this process call ``run`` with a job's id.
 
-    run: as ``Engine.run``. Where it returns False the message goes back to the queue. Where it
-        raises, the message is gone; the job is not: its lease runs out.
+    run: as ``Engine.run``. Where it raises, the message is gone; the job is not: its lease runs
+        out.
+    submit_first: publishes a job that ``run`` has put back in the queue.
     """
 
     @app.task(name=RUN)  # type: ignore[untyped-decorator]
     def task(job_id: str) -> None:
         if not run(job_id):
-            raise Reject("the worker is stopping", requeue=True)
+            try:
+                submit_first(job_id)
+            except StoreUnavailable:
+                raise Reject("the job goes back to the queue", requeue=True) from None

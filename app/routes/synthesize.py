@@ -1,10 +1,11 @@
 """POST /synthesize: a mask and a style in, tiles out."""
 
+import hashlib
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import anyio.to_thread
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Request, UploadFile
 from fastapi.responses import JSONResponse, Response
 
 from app.auth import client_of
@@ -20,8 +21,8 @@ from app.waiting import Moment
 from model import errors
 from model.errors import JobCanceled, NotAcceptable, RequestInFlight, StoreUnavailable
 from worker.inputs import mask_input, style_input
-from worker.jobs import Job, JobState
-from worker.request import Style, SynthesisRequest, draw_seed, parse_weights, sha256
+from worker.jobs import Idempotency, Job, JobState
+from worker.request import Style, SynthesisRequest, draw_seed, parse_weights
 
 JSON = "application/json"
 
@@ -142,9 +143,13 @@ async def synthesize(
     if media_type is None:
         offers = f"{PNG} or {JSON}" if form.n == 1 else f"{JSON} (several tiles do not fit a PNG)"
         raise NotAcceptable(f"Accept: {accept} takes nothing this request can give: {offers}.")
-    job, is_new = await anyio.to_thread.run_sync(
-        _accept, service, form, client_of(request), idempotency_key, limiter=service.decoders
-    )
+    wish = await anyio.to_thread.run_sync(_look, service, form, client_of(request), idempotency_key)
+    if wish.known is not None:
+        job, is_new = Accepted(wish.known, is_new=False)
+    else:
+        job, is_new = await anyio.to_thread.run_sync(
+            _accept, service, form, wish, limiter=service.decoders
+        )
     request.state.job_id = job.id
     wait_s, applied = preferred_wait(prefer, longest_s=service.settings.response_wait_s)
     if is_new:
@@ -163,13 +168,21 @@ async def synthesize(
     return response
 
 
-def _accept(
+class _Wish(NamedTuple):
+    """What is asked for, before the files are looked into. known: the job that an earlier request
+    with the same idempotency key made."""
+
+    request: SynthesisRequest
+    idempotency: Idempotency | None
+    known: Job | None
+
+
+def _look(
     service: Service, form: SynthesisForm, client: str | None, idempotency_key: str | None
-) -> Accepted:
-    """Validate, store and queue. Everything that can be wrong with the input ends here."""
-    mask = form.mask.file.read()
-    image = form.style.file.read() if form.style is not None else None
-    request = _request(form, mask, image)
+) -> _Wish:
+    """Whether there is work to do and room for it. Cheap, so that a full queue, or a store that
+    is away, is said at once and not when those before have been decoded."""
+    request = _request(form)
     idempotency = None
     if idempotency_key is not None:
         sent = {
@@ -184,28 +197,44 @@ def _accept(
         idempotency = identify(idempotency_key, client=client, sent=sent)
         known = service.jobs.find(idempotency)
         if known is not None:
-            return Accepted(known, is_new=False)
-    service.check_room()  # before the work of decoding; the store decides
-    _check(service, request, form, mask, image)
+            return _Wish(request, idempotency, known)
+    service.check_room()  # the store decides, when it comes to that
+    return _Wish(request, idempotency, None)
+
+
+def _accept(service: Service, form: SynthesisForm, wish: _Wish) -> Accepted:
+    """Validate, store and queue. Everything that can be wrong with the input ends here."""
+    mask = form.mask.file.read()
+    image = form.style.file.read() if form.style is not None else None
+    _check(service, wish.request, form, mask, image)
     deadline_at = None
     if form.deadline_s is not None:
         deadline_at = datetime.now(UTC) + timedelta(seconds=form.deadline_s)
-    return service.accept(request, mask, image, deadline_at=deadline_at, idempotency=idempotency)
+    return service.accept(
+        wish.request, mask, image, deadline_at=deadline_at, idempotency=wish.idempotency
+    )
 
 
-def _request(form: SynthesisForm, mask: bytes, image: bytes | None) -> SynthesisRequest:
+def _request(form: SynthesisForm) -> SynthesisRequest:
     return SynthesisRequest(
-        mask_sha256=sha256(mask),
+        mask_sha256=_sha256(form.mask),
         style=Style(
             organ=form.organ,
             weights=parse_weights(form.styles) if form.styles is not None else None,
-            image_sha256=sha256(image) if image is not None else None,
+            image_sha256=_sha256(form.style) if form.style is not None else None,
         ),
         seed=form.seed if form.seed is not None else draw_seed(),
         n=form.n,
         mpp=form.mpp,
         label_components=form.label_components,
     )
+
+
+def _sha256(upload: UploadFile) -> str:
+    """Of a file that is not held in memory, and can be read again after it."""
+    digest = hashlib.file_digest(upload.file, "sha256").hexdigest()  # type: ignore[arg-type]
+    upload.file.seek(0)
+    return digest
 
 
 def _check(

@@ -36,7 +36,7 @@ def worker(client, redis_url):
 def work(client, jobs, job_id):
     claim = jobs.start(job_id, lease_s=60)
     client.app.state.service.artifacts.put(job_id, "0.png", b"tile")
-    jobs.add_output(claim, Output(seed=1, sha256=sha256(b"tile")))
+    jobs.add_output(claim, Output(seed=1, sha256=sha256(b"tile")), 0)
     jobs.finish(claim)
 
 

@@ -47,7 +47,7 @@ def create(jobs, n=1):
 def failed(jobs):
     job_id = create(jobs, n=2)
     claim = jobs.start(job_id, lease_s=60)
-    jobs.add_output(claim, Output(seed=1, sha256="cd"))
+    jobs.add_output(claim, Output(seed=1, sha256="cd"), 0)
     jobs.fail(claim, Failure("out_of_memory", "The device has too little memory."))
     return job_id
 

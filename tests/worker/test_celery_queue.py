@@ -12,8 +12,9 @@ from worker.jobs import Failure, new_job_id
 from worker.redis_client import connect
 from worker.redis_jobs import RedisJobs
 from worker.registry import WorkerRecord, WorkerRegistry
-from worker.tasks import QUEUE
+from worker.tasks import LISTS
 
+FIRST_LIST, ORDINARY_LIST = LISTS
 OURS = "ab" * 32
 _DAY, _NOTHING = timedelta(days=1), timedelta(0)
 
@@ -56,7 +57,7 @@ def beat(registry, *, name="one-1", checkpoint=OURS, health=Health(True)):  # no
 def test_a_message_is_an_id_and_little_else(queue, redis_jobs, client):
     job_id = create(redis_jobs)
     queue.submit(job_id)
-    (message,) = client.lrange(QUEUE, 0, -1)
+    (message,) = client.lrange(ORDINARY_LIST, 0, -1)
     assert len(message) < 2048
     assert json.loads(message)["headers"]["argsrepr"] == f"['{job_id}']"
 
@@ -81,7 +82,7 @@ def test_messages_that_got_lost(queue, redis_jobs, client, monkeypatch):
     job_ids = [create(redis_jobs) for _ in range(3)]
     for job_id in job_ids:
         queue.submit(job_id)
-    client.delete(QUEUE)
+    client.delete(ORDINARY_LIST)
     monkeypatch.setattr("worker.celery_queue._FORGOTTEN_AFTER", -_DAY)
     assert queue.forgotten() == job_ids
 
@@ -90,7 +91,7 @@ def test_what_runs_has_no_message_and_needs_none(queue, redis_jobs, client, monk
     running = create(redis_jobs)
     queue.submit(running)
     redis_jobs.start(running, lease_s=60)
-    client.delete(QUEUE)
+    client.delete(ORDINARY_LIST)
     monkeypatch.setattr("worker.celery_queue._FORGOTTEN_AFTER", -_DAY)
     assert queue.forgotten() == []
 

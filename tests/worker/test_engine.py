@@ -395,6 +395,15 @@ def test_no_more_of_one_job_are_under_way_than_a_batch(start, synthesizer, accep
     assert running.result(PATIENCE_S)
 
 
+@pytest.mark.parametrize("max_batch", [1, 2, 3])
+def test_more_tiles_than_a_batch(start, jobs, accept, max_batch):
+    engine = start(max_batch=max_batch)
+    job_id = accept(n=5)
+    assert engine.run(job_id)
+    assert jobs.get(job_id).state is JobState.SUCCEEDED
+    assert len(jobs.get(job_id).outputs) == 5
+
+
 @pytest.mark.parametrize("pad_batches", [False, True])
 def test_the_bytes_of_a_request_alone_on_the_command_line(
     start, checkpoint, jobs, artifacts, accept, threads, pad_batches
@@ -521,7 +530,7 @@ def test_a_run_goes_on_where_the_last_one_was_lost(engine, synthesizer, jobs, ar
     claim = jobs.start(lost, lease_s=-1)
     for index, output in enumerate(jobs.get(whole).outputs[:2]):
         artifacts.put(lost, f"{index}.png", artifacts.get(whole, f"{index}.png"))
-        jobs.add_output(claim, output)
+        jobs.add_output(claim, output, index)
     jobs.reap()
     synthesizer.made = 0
     assert engine.run(lost) is True
@@ -532,7 +541,7 @@ def test_a_run_goes_on_where_the_last_one_was_lost(engine, synthesizer, jobs, ar
 def test_a_run_that_only_lacks_its_end(engine, synthesizer, jobs, accept):
     job_id = accept()
     claim = jobs.start(job_id, lease_s=-1)
-    jobs.add_output(claim, Output(7, "0" * 64))
+    jobs.add_output(claim, Output(7, "0" * 64), 0)
     jobs.reap()
     assert engine.run(job_id) is True
     assert state(jobs, job_id) is JobState.SUCCEEDED
@@ -727,17 +736,65 @@ def test_a_failure_is_recorded_after_an_outage(
     assert jobs.get(job_id).failure.code == "synthesis_failed"
 
 
-def test_a_long_outage_leaves_the_job_to_the_reaper(
+EVERYTHING = ["add_output", "renew", "fail", "finish", "requeue"]
+
+
+def test_an_outage_longer_than_the_lease(start, jobs, artifacts, accept, monkeypatch, no_pause):
+    """If nobody took the job back meanwhile, it is still this engine's."""
+    engine = start(lease_s=0.02)
+    job_id = accept(n=2)
+    outage = Outage(jobs, monkeypatch, EVERYTHING, 10**9)
+    tried = after_many_failures(outage)
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(engine.run, job_id)
+        tried()
+        outage.left = 0
+        while not running.result(PATIENCE_S):
+            running = threads.submit(engine.run, job_id)
+    assert len(stored(jobs, artifacts, job_id)) == 2
+    assert jobs.get(job_id).attempts == 1
+
+
+def after_many_failures(outage):
+    """Returns a function that returns when the outage has been met a hundred times."""
+    left = outage.left
+    return lambda: until(lambda: outage.left <= left - 100)
+
+
+def test_a_job_taken_back_in_an_outage_is_let_go(
     start, jobs, artifacts, accept, monkeypatch, no_pause
 ):
-    engine = start(lease_s=0.05)
+    engine = start(lease_s=0.02)
     job_id = accept(n=2)
-    with monkeypatch.context() as patch:
-        Outage(jobs, patch, ["add_output", "renew", "fail", "finish"], 10**9)
-        with pytest.raises(StoreUnavailable):
-            engine.run(job_id)
-    assert state(jobs, job_id) is JobState.RUNNING
+    outage = Outage(jobs, monkeypatch, EVERYTHING, 10**9)
+    tried = after_many_failures(outage)
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(engine.run, job_id)
+        tried()
+        assert jobs.reap(everything=True) == [job_id]
+        other = jobs.start(job_id, lease_s=60)
+        outage.left = 0
+        assert running.result(PATIENCE_S) is True
+    job = jobs.get(job_id)
+    assert (job.state, job.outputs) == (JobState.RUNNING, ())
     assert artifacts.exists(job_id, MASK)
+    assert jobs.finish(other)
+
+
+def test_a_stop_ends_the_patience_with_an_outage(
+    start, jobs, artifacts, accept, monkeypatch, no_pause
+):
+    engine = start()
+    job_id = accept(n=2)
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as threads:
+        outage = Outage(jobs, patch, EVERYTHING, 10**9)
+        tried = after_many_failures(outage)
+        running = threads.submit(engine.run, job_id)
+        tried()
+        engine.stop()
+        with pytest.raises(StoreUnavailable):
+            running.result(PATIENCE_S)
+    assert state(jobs, job_id) is JobState.RUNNING
     assert jobs.reap(everything=True) == [job_id]
     assert start().run(job_id) is True
     assert len(stored(jobs, artifacts, job_id)) == 2

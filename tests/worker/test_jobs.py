@@ -128,8 +128,8 @@ def test_runs_to_success(jobs):
     assert claim.job.state is JobState.RUNNING
     assert claim.job.attempts == 1
     outputs = (Output(MAX_SEED, "aa"), Output(1, "bb"))
-    for output in outputs:
-        assert jobs.add_output(claim, output)
+    for index, output in enumerate(outputs):
+        assert jobs.add_output(claim, output, index)
     assert jobs.get(job_id).outputs == outputs
     assert jobs.finish(claim)
     job = jobs.get(job_id)
@@ -165,7 +165,7 @@ def test_a_finished_job_stays_as_it_is(jobs, told):
     assert not jobs.requeue(claim)
     assert not jobs.retry(claim, FAILURE)
     assert not jobs.finish(claim)
-    assert not jobs.add_output(claim, Output(1, "late"))
+    assert not jobs.add_output(claim, Output(1, "late"), 0)
     assert jobs.renew([claim], lease_s=LEASE_S) == set()
     assert jobs.start(job_id, lease_s=LEASE_S) is None
     assert jobs.cancel(job_id) == ended
@@ -187,7 +187,7 @@ def test_cancels_what_waits_and_what_runs(jobs):
         assert job.failure is None
     assert jobs.start(waiting, lease_s=LEASE_S) is None
     assert jobs.renew([claim], lease_s=LEASE_S) == set()
-    assert not jobs.add_output(claim, Output(1, "late"))
+    assert not jobs.add_output(claim, Output(1, "late"), 0)
     assert not jobs.finish(claim)
     assert jobs.get(running).state is JobState.CANCELED
 
@@ -235,7 +235,7 @@ def test_a_record_outlives_its_process(opened):
     jobs = opened()
     done, running, first, second = (create(jobs) for _ in range(4))
     jobs.finish(start(jobs, done))
-    jobs.add_output(start(jobs, running), Output(MAX_SEED, "aa"))
+    jobs.add_output(start(jobs, running), Output(MAX_SEED, "aa"), 0)
     jobs.close()
 
     jobs = opened()
@@ -397,7 +397,7 @@ def test_a_lost_claim_changes_nothing(jobs, told):
     new = start(jobs, job_id)
     before = jobs.get(job_id)
     told.clear()
-    assert not jobs.add_output(old, Output(1, "late"))
+    assert not jobs.add_output(old, Output(1, "late"), 0)
     assert not jobs.finish(old)
     assert not jobs.fail(old, FAILURE)
     assert not jobs.requeue(old)
@@ -588,7 +588,8 @@ def test_tells_of_every_change_once(jobs, told):
 
     for end in (jobs.requeue, lambda claim: jobs.retry(claim, FAILURE)):
         claim = tells(lambda: start(jobs, job_id))
-        tells(lambda claim=claim: jobs.add_output(claim, Output(1, "aa")))
+        stored = len(claim.job.outputs)
+        tells(lambda claim=claim, at=stored: jobs.add_output(claim, Output(1, "aa"), at))
         tells(lambda claim=claim, end=end: end(claim))
     claim = tells(lambda: start(jobs, job_id, OVER))
     tells(jobs.reap)

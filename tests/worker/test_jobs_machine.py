@@ -214,10 +214,11 @@ class JobsMachine(RuleBasedStateMachine):
     def add_output(self, data, output):
         claim = self.pick_claim(data)
         is_held = self.is_held(claim)
-        assert self.store.add_output(claim, output) is is_held
+        outputs = self.model[claim.job.id].job.outputs if is_held else ()
+        assert self.store.add_output(claim, output, len(outputs)) is is_held
         if is_held:
-            outputs = self.model[claim.job.id].job.outputs
             self.changed(claim.job.id, outputs=(*outputs, output))
+            assert self.store.add_output(claim, output, len(outputs))  # told twice, stored once
         self.nothing_changed()
 
     @precondition(lambda self: self.within(JobState.RUNNING))

@@ -60,7 +60,7 @@ def every_call(jobs, claim):
         "position": lambda: jobs.position(job_id),
         "start": lambda: jobs.start(job_id, lease_s=LEASE_S),
         "renew": lambda: jobs.renew([claim] * 16, lease_s=LEASE_S),
-        "add_output": lambda: jobs.add_output(claim, Output(1, "aa")),
+        "add_output": lambda: jobs.add_output(claim, Output(1, "aa"), 0),
         "finish": lambda: jobs.finish(claim),
         "fail": lambda: jobs.fail(claim, FAILURE),
         "requeue": lambda: jobs.requeue(claim),
@@ -111,7 +111,7 @@ def test_what_was_accepted_outlives_a_kill(own_redis, open_jobs):
     jobs = open_jobs(own_redis.url)
     queued = create(jobs, idempotency=KEY)
     running = start(jobs, create(jobs))
-    jobs.add_output(running, Output(1, "aa"))
+    jobs.add_output(running, Output(1, "aa"), 0)
     done, gone = finished(jobs), finished(jobs)
     jobs.expire(gone)
     before = {job_id: jobs.get(job_id) for job_id in (queued, running.job.id, done)}
@@ -133,7 +133,7 @@ def test_a_full_memory_takes_no_new_job_but_finishes_the_old(own_redis, open_job
         with pytest.raises(StoreUnavailable, match="used memory"):
             create(jobs)
         assert jobs.queued() == [waiting]
-        assert jobs.add_output(claim, Output(1, "aa"))
+        assert jobs.add_output(claim, Output(1, "aa"), 0)
         assert jobs.finish(claim)
         jobs.expire(claim.job.id)
         jobs.fail(start(jobs, waiting), FAILURE)
@@ -198,7 +198,7 @@ def test_hears_of_every_change_once(redis_url, open_jobs):
         there.cancel(other)
         heard.wait_for(other)
     claim = start(there, first)
-    there.add_output(claim, Output(1, "aa"))
+    there.add_output(claim, Output(1, "aa"), 0)
     there.finish(claim)
     own = create(here)
     here.cancel(own)
