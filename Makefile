@@ -3,25 +3,30 @@
 
 PORT ?= 8000
 PYTHON ?=
+OVERRIDE ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check format clean
+.PHONY: help serve test compose-test check format clean
 .DELETE_ON_ERROR:
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo
-	@echo "  PORT=8000   port of make serve"
-	@echo "  PYTHON=...  the Python to build $(VENV) with, 3.11 or newer"
+	@echo "  PORT=8000     port of make serve"
+	@echo "  PYTHON=...    the Python to build $(VENV) with, 3.11 or newer"
+	@echo "  OVERRIDE=...  compose files that compose-test reads after docker-compose.yml"
 
 serve: $(VENV)/.installed ## the web service, on port PORT
 	$(BIN)/sian serve --port $(PORT)
 
 test: $(VENV)/.installed-dev ## the whole test suite
 	$(BIN)/python -m pytest
+
+compose-test: $(VENV)/.installed-dev ## docker-compose.yml on a real engine; needs Docker
+	$(BIN)/python -m tests.compose.run $(addprefix --file ,$(OVERRIDE))
 
 check: $(VENV)/.installed-dev ## formatting, lint, types and import directions
 	$(BIN)/ruff format --check .
@@ -37,11 +42,11 @@ clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
 
 $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP_INSTALL) --editable .
+	$(PIP_INSTALL) --editable '.[engine]'
 	@touch $@
 
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP_INSTALL) --editable '.[training,dev]'
+	$(PIP_INSTALL) --editable '.[engine,s3,training,dev]'
 	@touch $@ $(VENV)/.installed
 
 # Order-only, so that a newer system Python alone does not rebuild anything.

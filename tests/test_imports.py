@@ -36,7 +36,10 @@ NO_TORCH = (
     "model.formats",
     "model.images",
     "model.styles",
+    "model.tile",
     "worker",
+    "worker.engine",
+    "worker.queue",
     "app.main",
     "app.cli",
 )
