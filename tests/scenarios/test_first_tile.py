@@ -8,7 +8,7 @@ from PIL import Image
 from skimage.color import rgb2hed
 
 from model.checkpoint import read_card
-from tests.scenarios.conftest import RELEASE
+from tests.processes import RELEASE
 
 
 def auc(positive, negative) -> float:

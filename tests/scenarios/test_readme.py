@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.scenarios.conftest import ROOT, Server
+from tests.processes import ROOT, Server
 
 README = (ROOT / "README.md").read_text("utf-8")
 

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from model.checkpoint import sha256_of
-from tests.scenarios.conftest import RELEASE, ROOT
+from tests.processes import RELEASE, ROOT
 
 CONFIGURATION = 78
 

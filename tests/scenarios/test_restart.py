@@ -30,20 +30,24 @@ def test_killed_with_jobs_running_and_queued(serve, small_mask):
             assert server.client.get(output["href"]).status_code == 200
 
 
-def test_a_stop_answers_those_who_wait_and_keeps_their_jobs(serve, small_mask):
-    server = serve()
+def test_a_stop_answers_those_who_wait_and_keeps_their_jobs(serve, mask, small_mask):
+    server = serve(max_batch=1, drain_s=0)
     server.wait_until_ready()
     answers = []
 
     def wait():
-        answers.append(server.synthesize(small_mask, organ="kidney", seed=1, n=16))
+        answers.append(server.synthesize(small_mask, organ="kidney", seed=1))
 
-    first = server.synthesize(small_mask, headers=ASYNC, organ="kidney", seed=1, n=16)
+    # As many as run at a time, so that what comes next waits.
+    before = [
+        server.synthesize(mask, headers=ASYNC, organ="kidney", seed=1, n=16) for _ in range(2)
+    ]
     waiting = threading.Thread(target=wait)
     waiting.start()
-    # The first one runs, so what waits is the second.
-    while server.client.get("/readyz").json()["waiting"] == 0:
+    while not server.client.get("/metrics").text.count('sian_jobs{state="running"} 2'):
         pass
+    while server.client.get("/readyz").json()["waiting"] == 0:
+        assert waiting.is_alive()
     code = server.stop()
     waiting.join()
     assert code == -signal.SIGTERM
@@ -53,5 +57,5 @@ def test_a_stop_answers_those_who_wait_and_keeps_their_jobs(serve, small_mask):
     assert not any("Traceback" in line for line in server.log)
 
     server = serve()
-    for path in (first.headers["Location"], answer.headers["Location"]):
-        assert server.finished(path)["status"] == "succeeded"
+    for accepted in (*before, answer):
+        assert server.finished(accepted.headers["Location"])["status"] == "succeeded"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.scenarios.conftest import RELEASE, ROOT
+from tests.processes import RELEASE, ROOT
 
 
 def test_alone_and_amid_others(server, mask, small_mask):

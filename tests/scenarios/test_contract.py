@@ -1,0 +1,93 @@
+"""Whatever is sent, the live server answers as its OpenAPI document says."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode, checks
+from schemathesis.schemas import APIOperation, BaseSchema
+
+from tests.fakes import png
+from tests.processes import Server
+
+CONFORMANCE = (
+    "status_code_conformance",
+    "content_type_conformance",
+    "response_headers_conformance",
+    "response_schema_conformance",
+)
+EXAMPLES = settings(max_examples=15, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    server = Server(tmp_path_factory.mktemp("contract"), response_wait_s=5)
+    server.wait_until_ready()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def document(api: Server) -> BaseSchema:
+    return schemathesis.openapi.from_url(f"{api.address}/openapi.json")
+
+
+@pytest.fixture(scope="module")
+def tiny_mask() -> bytes:
+    mask = np.zeros((32, 32), np.uint16)
+    mask[4:12, 4:12], mask[18:28, 16:30] = 1, 2
+    return png(mask)
+
+
+def operations(document: BaseSchema) -> list[APIOperation]:
+    return [result.ok() for result in document.get_all_operations()]
+
+
+def check(operation: APIOperation, prepare: Callable[[Case], None] = lambda case: None) -> None:
+    """Send what fits the document and what does not."""
+    checks.load_all_checks()
+    conformance = checks.CHECKS.get_by_names(CONFORMANCE)
+
+    @EXAMPLES
+    @given(st.one_of(operation.as_strategy(generation_mode=mode) for mode in GenerationMode))
+    def send(case: Case) -> None:
+        prepare(case)
+        response = case.call_and_validate(checks=conformance)
+        # A deadline that is missed is the client's own wish.
+        code = response.json()["code"] if response.status_code >= 500 else None
+        assert code in (None, "deadline_exceeded"), response.text
+
+    send()
+
+
+def test_any_request(document):
+    for operation in operations(document):
+        check(operation)
+
+
+def test_requests_for_tiles(document, tiny_mask):
+    """Of a real mask in the style of a real organ, so that many are fulfilled."""
+
+    def prepare(case: Case) -> None:
+        if isinstance(case.body, dict):
+            case.body |= {"mask": tiny_mask, "organ": "kidney", "n": 1}
+
+    check(document["/synthesize"]["POST"], prepare)
+
+
+def test_requests_for_jobs(document, api, tiny_mask):
+    """Of a job that is there."""
+
+    def prepare(case: Case) -> None:
+        job = api.synthesize(tiny_mask, organ="kidney", seed=1)
+        assert job.status_code == 200
+        case.path_parameters["job_id"] = job.headers["Content-Location"].rpartition("/")[2]
+        if "index" in case.path_parameters:
+            case.path_parameters["index"] = 0
+
+    for operation in operations(document):
+        if operation.path.startswith("/jobs"):
+            check(operation, prepare)

@@ -1,0 +1,80 @@
+"""Redis killed, or frozen: a clear no within three seconds, then recovery without a hand."""
+
+import threading
+import time
+
+import pytest
+
+ASYNC = {"Prefer": "respond-async"}
+
+
+def submit(front, mask, count, first_seed):
+    return [
+        front.synthesize(mask, headers=ASYNC, organ="kidney", seed=first_seed + k, n=4).headers[
+            "Location"
+        ]
+        for k in range(count)
+    ]
+
+
+@pytest.mark.parametrize("outage", ["killed", "frozen"])
+def test_an_outage_of_redis(front, work, own_redis, small_mask, outage):
+    front, worker = front(broker_url=own_redis.url), work(broker_url=own_redis.url)
+    worker.wait_until_ready()
+    accepted = submit(front, small_mask, 6, first_seed=0)
+
+    own_redis.kill() if outage == "killed" else own_redis.freeze()
+    for path in ("/synthesize", accepted[0], "/readyz"):
+        began = time.monotonic()
+        if path == "/synthesize":
+            answer = front.synthesize(small_mask, organ="kidney", seed=1)
+        else:
+            answer = front.client.get(path)
+        assert time.monotonic() - began < 3, path
+        assert answer.status_code == 503, path
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert int(answer.headers["Retry-After"]) >= 1
+        assert answer.json()["code"] == ("not_ready" if path == "/readyz" else "store_unavailable")
+    assert front.client.get("/healthz").status_code == 200
+
+    back = time.monotonic()
+    own_redis.start() if outage == "killed" else own_redis.thaw()
+    while front.client.get("/readyz").status_code != 200:
+        assert time.monotonic() - back < 60
+    answer = front.synthesize(small_mask, organ="kidney", seed=99)
+    assert answer.status_code == 200
+    assert time.monotonic() - back < 60
+    for path in accepted:
+        job = front.finished(path)
+        assert job["status"] == "succeeded", job
+        assert job["progress"] == {"done": 4, "total": 4}
+
+
+def test_redis_restarted_under_load_with_its_append_only_file(front, work, own_redis, small_mask):
+    front, worker = front(broker_url=own_redis.url), work(broker_url=own_redis.url)
+    worker.wait_until_ready()
+    accepted, refused = [], []
+    stop = threading.Event()
+
+    def load():
+        seed = 0
+        while not stop.is_set() and seed < 500:
+            answer = front.synthesize(small_mask, headers=ASYNC, organ="kidney", seed=seed)
+            seed += 1
+            (accepted if answer.status_code == 202 else refused).append(answer)
+
+    client = threading.Thread(target=load)
+    client.start()
+    try:
+        for _ in range(2):
+            had = len(accepted)
+            while len(accepted) < had + 5:
+                assert client.is_alive()
+            own_redis.kill()
+            own_redis.start()
+    finally:
+        stop.set()
+        client.join()
+    assert {answer.status_code for answer in refused} <= {503, 429}
+    for answer in accepted:
+        assert front.finished(answer.headers["Location"])["status"] == "succeeded"
