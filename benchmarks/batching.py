@@ -141,6 +141,25 @@ def compare_one_at_a_time(synthesizer: Any, service: Service, labels: Any, round
     }
 
 
+def overhead(synthesizer: Any, service: Service, labels: Any, rounds: int) -> Any:
+    """A whole job whose network takes no time, less what the bare call prepares, in turns."""
+    style = synthesizer.styles.pick("kidney", 0)
+    image_u8 = synthesizer.synthesize(labels, style, seed=0)
+    prepare_s, job_s = [], []
+    synthesizer.paint = lambda tiles, **options: [image_u8 for _ in tiles]
+    for seed in range(rounds):
+        prepare_s.append(seconds(lambda seed=seed: synthesizer.prepare(labels, style, seed=seed)))
+        job_s += service.synthesize([seed], at_a_time=1)
+    del synthesizer.paint
+    return {
+        "what": "one at a time, without the network",
+        "tiles": rounds,
+        "prepare_s": spread(prepare_s),
+        "engine_s": spread(job_s),
+        "overhead_s": spread([j - p for j, p in zip(job_s, prepare_s, strict=True)]),
+    }
+
+
 def compare_throughput(
     synthesizer: Any, service: Service, labels: Any, rounds: int, tiles: int
 ) -> Any:
@@ -214,6 +233,7 @@ def main(
         service.synthesize(range(4), at_a_time=4)  # warm
         rows = [
             compare_one_at_a_time(synthesizer, service, labels, singles),
+            overhead(synthesizer, service, labels, singles),
             compare_throughput(synthesizer, service, labels, rounds, tiles),
             mean_batch(service, 64),
         ]
