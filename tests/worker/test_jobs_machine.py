@@ -176,7 +176,7 @@ class JobsMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.within(JobState.QUEUED)) > 1)
     @rule(data=st.data())
     def discard(self, data):
-        job_id = self.pick(data, JobState.QUEUED)
+        job_id = data.draw(st.sampled_from(sorted(self.model)), "job")
         self.store.discard(job_id)
         if job_id in self.within(JobState.QUEUED):
             del self.model[job_id]

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from model.errors import SettingsInvalid, StoreUnavailable
+from model.errors import JobExpired, SettingsInvalid, StoreUnavailable
 from tests.worker.test_jobs import FAILURE, LEASE_S, REQUEST, create, finished, start
 from worker.jobs import Idempotency, JobState, Output, new_job_id
 from worker.redis_client import connect
@@ -287,3 +287,13 @@ def test_closing_ends_the_thread(own_redis, outage):
         own_redis.kill() if outage == "killed" else own_redis.freeze()
     jobs.close()
     assert "sian-listener" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_create_that_comes_too_late_finds_its_job_buried(open_jobs, redis_url):
+    jobs = open_jobs(redis_url)
+    job_id = new_job_id()
+    jobs.discard(job_id)
+    with pytest.raises(ValueError, match="already"):
+        jobs.create(job_id, REQUEST, limit=10)
+    with pytest.raises(JobExpired):
+        jobs.get(job_id)
