@@ -19,6 +19,7 @@ from app.settings import Settings
 from app.waiting import Waiters
 from model.checkpoint import Card, verify
 from model.errors import SettingsInvalid, SianError
+from model.memory import keep_freed_memory
 from model.styles import StyleBank
 from worker import metrics, synthesis
 from worker.artifacts import Artifacts
@@ -108,6 +109,7 @@ def build_engine(
     on_failure: Callable[[SianError], None],
 ) -> Engine:
     """The engine of this process; nothing is loaded yet."""
+    keep_freed_memory()  # here and not when the network is loaded, which a thread does
     return Engine(
         partial(
             synthesis.load,

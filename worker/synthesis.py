@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.images import encode_png
+from model.memory import keep_freed_memory
 from worker import manifest
 from worker.inputs import mask_input, style_input
 from worker.request import SynthesisRequest, sha256
@@ -50,6 +51,7 @@ def load(
     # OpenMP threads spin while they wait, unless told otherwise before torch loads. On cores
     # shared with another process a 128 px tile then took seven times as long (measured).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     import torch
 
     from model.synthesizer import Synthesizer
