@@ -4,13 +4,15 @@ Without a broker one process does it all: job records in SQLite, the engine in t
 the front end and the workers are processes of their own that share Redis and the artifacts.
 """
 
+from __future__ import annotations
+
 import fcntl
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from app.keys import Keyring
 from app.rate_limit import RateLimit
@@ -29,6 +31,11 @@ from worker.jobs import JobStore
 from worker.queue import LocalQueue
 from worker.sqlite_jobs import SqliteJobs
 
+if TYPE_CHECKING:
+    from worker.celery_queue import CeleryQueue
+    from worker.redis_jobs import RedisJobs
+    from worker.registry import WorkerRegistry
+
 
 def build(settings: Settings, *, on_failure: Callable[[SianError], None]) -> Service:
     """Check the checkpoint, the data folder and the settings, and construct everything; starts
@@ -42,13 +49,25 @@ def build(settings: Settings, *, on_failure: Callable[[SianError], None]) -> Ser
     """
     card = verify(settings.checkpoint)
     waiters = Waiters()
-    if settings.broker_url is not None:
-        return _distributed(settings, settings.broker_url, card, waiters)
-    return _local(settings, card, waiters, on_failure)
+    service = partial(
+        Service,
+        settings=settings,
+        card=card,
+        styles=StyleBank.load(settings.checkpoint),
+        waiters=waiters,
+        keyring=Keyring(settings.api_keys),
+        rate_limit=_rate_limit(settings),
+    )
+    if settings.broker_url is None:
+        return _local(service, settings, waiters, on_failure)
+    return _distributed(service, _shared(settings, settings.broker_url, card, waiters.notify))
 
 
 def _local(
-    settings: Settings, card: Card, waiters: Waiters, on_failure: Callable[[SianError], None]
+    service: Callable[..., Service],
+    settings: Settings,
+    waiters: Waiters,
+    on_failure: Callable[[SianError], None],
 ) -> Service:
     with ExitStack() as undo:
         lock = _Lock(settings.data_dir)
@@ -61,42 +80,49 @@ def _local(
     housekeeper = Housekeeper(
         jobs, artifacts, submit=queue.submit, retention=timedelta(hours=settings.retention_hours)
     )
-    return Service(
-        settings=settings,
-        card=card,
-        styles=StyleBank.load(settings.checkpoint),
+    return service(
         jobs=jobs,
         artifacts=artifacts,
         queue=queue,
-        waiters=waiters,
         parts=(lock, _Closing(jobs.close), queue, housekeeper),
-        keyring=Keyring(settings.api_keys),
-        rate_limit=_rate_limit(settings),
         worker_metrics=lambda: {"local": metrics.exposition()},
     )
 
 
-def _distributed(settings: Settings, broker_url: str, card: Card, waiters: Waiters) -> Service:
+class _Shared(NamedTuple):
+    """What front ends and workers have in common."""
+
+    jobs: RedisJobs
+    artifacts: Artifacts
+    registry: WorkerRegistry
+    queue: CeleryQueue
+
+
+def _shared(
+    settings: Settings,
+    broker_url: str,
+    card: Card,
+    on_change: Callable[[str], None] = lambda job_id: None,
+) -> _Shared:
     # Celery and Redis take their time to import, which a single process need not wait for.
     from worker.celery_queue import CeleryQueue
     from worker.redis_jobs import RedisJobs
     from worker.registry import WorkerRegistry
 
     artifacts = _artifacts(settings)
-    jobs = RedisJobs(broker_url, on_change=waiters.notify)
+    jobs = RedisJobs(broker_url, on_change=on_change)
     registry = WorkerRegistry(broker_url)
     queue = CeleryQueue(broker_url, jobs, registry, checkpoint_sha256=card.sha256)
-    return Service(
-        settings=settings,
-        card=card,
-        styles=StyleBank.load(settings.checkpoint),
+    return _Shared(jobs, artifacts, registry, queue)
+
+
+def _distributed(service: Callable[..., Service], shared: _Shared) -> Service:
+    jobs, artifacts, registry, queue = shared
+    return service(
         jobs=jobs,
         artifacts=artifacts,
         queue=queue,
-        waiters=waiters,
         parts=(_Closing(jobs.close, start=jobs.listen), _Closing(registry.close), queue),
-        keyring=Keyring(settings.api_keys),
-        rate_limit=_rate_limit(settings),
         worker_metrics=lambda: {record.name: record.metrics for record in registry.workers()},
     )
 
@@ -133,16 +159,10 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     Raises:
         CheckpointError, SettingsInvalid, StorageUnavailable
     """
-    from worker.celery_queue import CeleryQueue
     from worker.node import Ending, Node
-    from worker.redis_jobs import RedisJobs
-    from worker.registry import WorkerRegistry
 
     card = verify(settings.checkpoint)
-    artifacts = _artifacts(settings)
-    jobs = RedisJobs(broker_url)
-    registry = WorkerRegistry(broker_url)
-    queue = CeleryQueue(broker_url, jobs, registry, checkpoint_sha256=card.sha256)
+    jobs, artifacts, registry, queue = _shared(settings, broker_url, card)
     ending = Ending()
     node = Node(
         build_engine(settings, jobs, artifacts, on_failure=ending),
@@ -164,6 +184,7 @@ def run_worker(settings: Settings, broker_url: str) -> int:
         queue.stop()
         registry.close()
         jobs.close()
+        artifacts.close()
 
 
 class _Closing:

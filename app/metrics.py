@@ -79,7 +79,7 @@ def _jobs(service: Service) -> Iterator[Metric]:
     depth = GaugeMetricFamily("sian_queue_depth", "Jobs that wait.")
     depth.add_metric([], counts[JobState.QUEUED])
     yield depth
-    jobs = GaugeMetricFamily("sian_jobs", "Job records by state.", labels=["state"])
+    jobs = GaugeMetricFamily("sian_job_records", "Job records by state.", labels=["state"])
     for state, count in counts.items():
         jobs.add_metric([state], count)
     yield jobs

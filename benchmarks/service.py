@@ -1,7 +1,7 @@
 """The whole service over HTTP against the bare network, and against LitServe.
 
     pip install --constraint constraints.txt '.[benchmarks]'
-    python benchmarks/service.py
+    python -m benchmarks.service
 
 The released checkpoint and 256 x 256 tiles. Three servers take turns, round after round, each
 started anew and stopped again, so that whatever else the machine does meets all of them: ``sian
@@ -220,7 +220,7 @@ def main(
 ) -> None:
     """Measure and write the result."""
     rows = compare(threads, rounds, singles, tiles)
-    write_results(out, rows, command="python benchmarks/service.py", threads=threads)
+    write_results(out, rows, command="python -m benchmarks.service", threads=threads)
     print(json.dumps(rows, indent=2))
 
 

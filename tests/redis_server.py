@@ -97,6 +97,11 @@ class RedisServer:
         with redis.Redis.from_url(self.url) as client:
             return int(client.info("memory")["used_memory"]) / 2**20
 
+    def set_memory(self, most: str) -> None:
+        """From now on at most so much; 0 is no limit."""
+        with redis.Redis.from_url(self.url) as client:
+            client.config_set("maxmemory", most)
+
     def flush(self) -> None:
         """Forget all data."""
         with redis.Redis.from_url(self.url) as client:

@@ -23,7 +23,6 @@ class Files(Protocol):
     def folders(self) -> list[str]: ...
     def delete(self, folder: str, name: str) -> None: ...
     def delete_folder(self, folder: str) -> None: ...
-    def local_path(self, folder: str, name: str) -> Path | None: ...
     def close(self) -> None: ...
 
 
@@ -65,12 +64,6 @@ class Artifacts:
         _check(scope, name)
         with _mapped():
             return self._files.exists(scope, name)
-
-    def local_path(self, scope: str, name: str) -> Path | None:
-        """Where the file lies on this machine's disk; None if it is elsewhere, or nowhere."""
-        _check(scope, name)
-        with _mapped():
-            return self._files.local_path(scope, name)
 
     def scopes(self) -> list[str]:
         """All scopes that something was put in."""

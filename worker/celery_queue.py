@@ -100,7 +100,6 @@ class CeleryQueue:
         """Close the connections; jobs go on in their workers."""
         self.app.close()
         self._client.close()
-        self._registry.close()
 
     def _backlog(self) -> int:
         """Messages that no worker has taken."""

@@ -53,10 +53,6 @@ class DiskFiles:
     def exists(self, folder: str, name: str) -> bool:
         return (self._root / folder / name).is_file()
 
-    def local_path(self, folder: str, name: str) -> Path | None:
-        path = self._root / folder / name
-        return path if path.is_file() else None
-
     def folders(self) -> list[str]:
         return [path.name for path in self._root.iterdir() if path.is_dir()]
 

@@ -66,10 +66,6 @@ class Leases:
         with self._lock:
             return self._leases.pop(claim.token, None) is not None
 
-    def may_hold(self, claim: Claim) -> bool:
-        """Whether the claim isn't known to be lost, and its lease hasn't run out."""
-        return claim.token in self._alive({claim.token})
-
     def wanted(self, tokens: set[str]) -> set[str]:
         """Those whose claims still hold. Asks the store, once for all that it was not asked
         about in the last second; while it is away, what is known must do."""

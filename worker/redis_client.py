@@ -9,7 +9,7 @@ from redis.retry import Retry
 
 from model.errors import SettingsInvalid, StoreUnavailable
 
-TIMEOUT_S = 1.0
+_TIMEOUT_S = 1.0
 RETRY_AFTER_S = 5
 
 
@@ -25,8 +25,8 @@ def connect(url: str) -> redis.Redis:
     try:
         return redis.Redis.from_url(
             url,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
+            socket_timeout=_TIMEOUT_S,
+            socket_connect_timeout=_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError as error:

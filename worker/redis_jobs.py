@@ -23,7 +23,7 @@ from worker.jobs import (
     plain,
     unknown,
 )
-from worker.moments import from_us, to_us
+from worker.moments import from_us, span_us, to_us
 from worker.redis_client import connect, mapped
 from worker.redis_listener import Listener
 from worker.request import SynthesisRequest
@@ -53,11 +53,6 @@ class RedisJobs:
         self._with_room = self._client.register_script(_WITH_ROOM)
         self._name = secrets.token_hex(8)
         self._listener = Listener(url, "sian:changes", self._heard, self._changed_within)
-
-    def ping(self) -> None:
-        """Raises StoreUnavailable if Redis does not answer."""
-        with mapped():
-            self._client.ping()
 
     def listen(self) -> None:
         """Call ``on_change`` also for what other processes change, from a thread that sits out
@@ -114,7 +109,7 @@ class RedisJobs:
 
     def start(self, job_id: str, *, lease_s: float) -> Claim | None:
         token = secrets.token_hex(8)
-        record = self._step("start", plain(job_id), token, _us(lease_s))
+        record = self._step("start", plain(job_id), token, span_us(lease_s))
         if record is None:
             return None
         self.on_change(job_id)
@@ -122,7 +117,7 @@ class RedisJobs:
 
     def renew(self, claims: Sequence[Claim], *, lease_s: float) -> set[str]:
         pairs = [text for claim in claims for text in (plain(claim.job.id), claim.token)]
-        return set(_ids(self._step("renew", _us(lease_s), *pairs)))
+        return set(_ids(self._step("renew", span_us(lease_s), *pairs)))
 
     def add_output(self, claim: Claim, output: Output, index: int) -> bool:
         done: int = self._step(
@@ -208,7 +203,7 @@ class RedisJobs:
             self.on_change(job_id)
 
     def _changed_within(self, seconds: float) -> None:
-        for job_id in _ids(self._step("changed_within", _us(seconds))):
+        for job_id in _ids(self._step("changed_within", span_us(seconds))):
             self.on_change(job_id)
 
 
@@ -266,7 +261,3 @@ def _plain(failure: Failure) -> tuple[str, str]:
 
 def _ids(found: list[bytes]) -> list[str]:
     return [job_id.decode() for job_id in found]
-
-
-def _us(seconds: float) -> int:
-    return round(seconds * 1_000_000)

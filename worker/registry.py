@@ -13,8 +13,8 @@ from model.errors import StoreUnavailable
 from worker.health import Health
 from worker.redis_client import connect, mapped
 
-BEAT_S = 5.0
-_GONE_AFTER_S = 3 * BEAT_S
+_BEAT_S = 5.0
+_GONE_AFTER_S = 3 * _BEAT_S
 _NAMES = "sian:workers"
 
 logger = logging.getLogger(__name__)
@@ -127,7 +127,7 @@ class Heartbeat:
                 is_out = True
             except Exception:
                 logger.exception("no heartbeat this time")
-            self._now.wait(BEAT_S)
+            self._now.wait(_BEAT_S)
 
 
 def _key(name: str) -> str:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import re
 import secrets
-from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -54,9 +53,6 @@ class S3Files:
 
     def exists(self, folder: str, name: str) -> bool:
         return bool(self._call("exists", f"{self._root}/{folder}/{name}"))
-
-    def local_path(self, folder: str, name: str) -> Path | None:
-        return None
 
     def folders(self) -> list[str]:
         try:

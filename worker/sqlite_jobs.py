@@ -28,7 +28,7 @@ from worker.jobs import (
     plain,
     unknown,
 )
-from worker.moments import to_us
+from worker.moments import span_us, to_us
 from worker.request import SynthesisRequest
 from worker.sqlite_file import job_of, open_reader, open_writer
 
@@ -125,12 +125,12 @@ class SqliteJobs:
             "UPDATE jobs SET state = 'running', attempts = attempts + 1, version = version + 1, "
             "started_at = coalesce(started_at, :now), token = :token, leased_until = :until "
             "WHERE id = :id AND state = 'queued' RETURNING *",
-            id=job_id, now=now, token=token, until=now + _us(lease_s),
+            id=job_id, now=now, token=token, until=now + span_us(lease_s),
         )  # fmt: skip
         return Claim(job_of(rows[0]), token) if rows else None
 
     def renew(self, claims: Sequence[Claim], *, lease_s: float) -> set[str]:
-        until = _now() + _us(lease_s)
+        until = _now() + span_us(lease_s)
         with self._transaction() as execute:
             rows = [
                 row
@@ -329,7 +329,3 @@ def _plain(failure: Failure) -> dict[str, str]:
 
 def _now() -> int:
     return time.time_ns() // 1000
-
-
-def _us(seconds: float) -> int:
-    return round(seconds * 1_000_000)

@@ -13,7 +13,7 @@ from model.errors import StoreUnavailable
 
 RUN = "sian.run"
 QUEUE = "sian"
-VISIBILITY_TIMEOUT_S = 6 * 3600
+_VISIBILITY_TIMEOUT_S = 6 * 3600
 """When Redis hands out a message again that a worker took and never acknowledged. Far above the
 longest job, since a job handed out twice is looked at twice. It is not what brings back the jobs
 of a dead worker: that is their lease, in the job records."""
@@ -55,7 +55,7 @@ def celery_app(broker_url: str) -> Celery:
             "socket_keepalive": True,
             "health_check_interval": 5,
             "priority_steps": [FIRST, ORDINARY],
-            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "visibility_timeout": _VISIBILITY_TIMEOUT_S,
             **_RETRY_ONCE,
         },
     )

@@ -50,9 +50,9 @@ def test_counts_jobs(client, samples, mask_file, synthesizer):
     client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
     value = samples()
     assert value("sian_store_up") == 1
-    assert value("sian_jobs", state="succeeded") == 1
-    assert value("sian_jobs", state="failed") == 1
-    assert value("sian_jobs", state="queued") == value("sian_queue_depth") == 0
+    assert value("sian_job_records", state="succeeded") == 1
+    assert value("sian_job_records", state="failed") == 1
+    assert value("sian_job_records", state="queued") == value("sian_queue_depth") == 0
     assert value("sian_jobs_failed", code="mask_binary") == 1
     assert value("sian_tiles_total", worker="local") >= 1
     assert value("sian_device_memory_bytes", worker="local") > 0
@@ -62,7 +62,7 @@ def test_the_depth_of_the_queue(client, samples, mask_file, busy):
     for _ in range(3):
         client.post("/synthesize", files=mask_file, data={"organ": "kidney"}, headers=ASYNC)
     value = samples()
-    assert value("sian_queue_depth") == value("sian_jobs", state="queued") == 3
+    assert value("sian_queue_depth") == value("sian_job_records", state="queued") == 3
 
 
 def test_an_outage_of_the_store(client, samples, monkeypatch):
@@ -73,7 +73,7 @@ def test_an_outage_of_the_store(client, samples, monkeypatch):
     monkeypatch.setattr(client.app.state.service.jobs, "counts", away)
     value = samples()
     assert value("sian_store_up") == 0
-    assert value("sian_jobs", state="queued") is None
+    assert value("sian_job_records", state="queued") is None
     assert value("sian_http_requests_total", method="GET", route="/model", status="200") == 1
 
 

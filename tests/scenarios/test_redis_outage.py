@@ -2,7 +2,9 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx2
 import pytest
 
 ASYNC = {"Prefer": "respond-async"}
@@ -36,6 +38,18 @@ def test_an_outage_of_redis(front, work, own_redis, small_mask, outage):
         assert int(answer.headers["Retry-After"]) >= 1
         assert answer.json()["code"] == ("not_ready" if path == "/readyz" else "store_unavailable")
     assert front.client.get("/healthz").status_code == 200
+
+    def ask(seed):
+        began = time.monotonic()
+        answer = httpx2.post(
+            f"{front.address}/synthesize", files={"mask": small_mask}, data={"organ": "kidney"}
+        )
+        return answer.status_code, time.monotonic() - began
+
+    with ThreadPoolExecutor(16) as clients:
+        for status, took_s in clients.map(ask, range(16)):
+            assert status == 503
+            assert took_s < 3
 
     back = time.monotonic()
     own_redis.start() if outage == "killed" else own_redis.thaw()
@@ -78,3 +92,18 @@ def test_redis_restarted_under_load_with_its_append_only_file(front, work, own_r
     assert {answer.status_code for answer in refused} <= {503, 429}
     for answer in accepted:
         assert front.finished(answer.headers["Location"])["status"] == "succeeded"
+
+
+def test_a_worker_outlives_a_redis_without_room(front, work, own_redis, small_mask):
+    front, worker = front(broker_url=own_redis.url), work(broker_url=own_redis.url)
+    worker.wait_until_ready()
+    accepted = submit(front, small_mask, 6, first_seed=0)
+    own_redis.set_memory("1mb")
+    refused = front.synthesize(small_mask, headers=ASYNC, organ="kidney", seed=1)
+    assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+    worker.wait_for("command not allowed when used memory")
+    own_redis.set_memory("0")
+    for path in accepted:
+        assert front.finished(path)["status"] == "succeeded"
+    assert front.synthesize(small_mask, organ="kidney", seed=99).status_code == 200
+    assert worker.is_running

@@ -44,7 +44,7 @@ def test_a_stop_answers_those_who_wait_and_keeps_their_jobs(serve, mask, small_m
     ]
     waiting = threading.Thread(target=wait)
     waiting.start()
-    while not server.client.get("/metrics").text.count('sian_jobs{state="running"} 2'):
+    while not server.client.get("/metrics").text.count('sian_job_records{state="running"} 2'):
         pass
     while server.client.get("/readyz").json()["waiting"] == 0:
         assert waiting.is_alive()

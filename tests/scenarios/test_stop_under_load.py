@@ -47,7 +47,7 @@ def test_a_front_end_is_stopped(front, work, mask):
     waiting = threading.Thread(target=wait)
     waiting.start()
     with httpx2.Client(base_url=first.address) as probe:
-        while not probe.get("/metrics").text.count('sian_jobs{state="running"} 1'):
+        while not probe.get("/metrics").text.count('sian_job_records{state="running"} 1'):
             pass
         first.process.send_signal(signal.SIGTERM)
         while (ready := probe.get("/readyz")).status_code == 200:

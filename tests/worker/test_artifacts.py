@@ -65,7 +65,6 @@ def test_says_so_when_there_is_nothing(artifacts):
     assert artifacts.get("job", "mask") == b""
     for scope, name in (("job", "0.png"), ("nobody", "mask")):
         assert not artifacts.exists(scope, name)
-        assert artifacts.local_path(scope, name) is None
         with pytest.raises(FileNotFoundError):
             artifacts.get(scope, name)
 
@@ -123,7 +122,6 @@ def test_names_stay_inside(on_disk, name):
             lambda scope, file: on_disk.put(scope, file, b""),
             on_disk.get,
             on_disk.exists,
-            on_disk.local_path,
             on_disk.discard,
         ):
             with pytest.raises(ValueError, match="cannot name an artifact"):
@@ -183,11 +181,6 @@ def test_nothing_is_left_of_the_look_whether_it_can_be_written(url):
 
 
 # On a disk
-
-
-def test_a_file_on_disk_has_a_path(on_disk):
-    on_disk.put("job", "0.png", b"tile")
-    assert on_disk.local_path("job", "0.png").read_bytes() == b"tile"
 
 
 def test_a_folder_may_be_given_as_url(tmp_path):
@@ -284,7 +277,6 @@ def test_an_object_lies_below_the_prefix(s3, on_s3):
     whole = Artifacts(s3.url("tiles").removesuffix("/some/prefix"))
     assert whole.scopes() == ["some"]
     whole.close()
-    assert on_s3.local_path("job", "0.png") is None
 
 
 def test_a_bucket_needs_no_prefix(s3):

@@ -12,7 +12,7 @@ from worker.jobs import Failure, new_job_id
 from worker.redis_client import connect
 from worker.redis_jobs import RedisJobs
 from worker.registry import WorkerRecord, WorkerRegistry
-from worker.tasks import LISTS
+from worker.tasks import LISTS, QUEUE
 
 FIRST_LIST, ORDINARY_LIST = LISTS
 OURS = "ab" * 32
@@ -66,6 +66,17 @@ def test_what_was_published_is_not_forgotten(queue, redis_jobs):
     for _ in range(3):
         queue.submit(create(redis_jobs))
     assert queue.forgotten() == []
+
+
+def test_a_job_that_came_back_is_taken_before_those_that_wait(queue, redis_jobs, client):
+    waiting, back = create(redis_jobs), create(redis_jobs)
+    queue.submit(waiting)
+    queue.submit_first(back)
+    assert client.llen(FIRST_LIST) == client.llen(ORDINARY_LIST) == 1
+    with queue.app.connection_for_read() as connection:
+        channel = connection.default_channel
+        taken = [channel.basic_get(QUEUE).headers["argsrepr"] for _ in range(2)]
+    assert taken == [f"['{back}']", f"['{waiting}']"]
 
 
 def test_a_job_that_was_never_published(queue, redis_jobs, monkeypatch):
@@ -154,4 +165,5 @@ def test_redis_is_away(own_redis, outage):
     own_redis.start() if outage == "killed" else own_redis.thaw()
     queue.submit(create(jobs))
     queue.stop()
+    registry.close()
     jobs.close()

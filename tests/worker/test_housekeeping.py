@@ -2,7 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from model.errors import JobExpired, JobUnknown, StoreUnavailable
+from model.errors import JobExpired, JobUnknown, StorageUnavailable, StoreUnavailable
 from tests.worker.test_jobs import REQUEST
 from worker.housekeeping import Housekeeper
 from worker.jobs import JobState, new_job_id
@@ -65,6 +65,27 @@ def test_sweeps_what_is_older_than_the_retention(housekeeper, jobs, artifacts):
     with pytest.raises(JobUnknown):
         jobs.get(old)
     assert jobs.get(waiting).state is JobState.QUEUED
+
+
+def test_files_that_cannot_be_removed_keep_no_others(housekeeper, jobs, artifacts, monkeypatch):
+    stuck, other = finished(jobs, artifacts), finished(jobs, artifacts)
+    remove = artifacts.remove
+
+    def fail(scope):
+        if scope == stuck:
+            raise StorageUnavailable("Input/output error", retry_after_s=5)
+        remove(scope)
+
+    monkeypatch.setattr(artifacts, "remove", fail)
+    later = datetime.now(UTC) + 2 * RETENTION
+    housekeeper.sweep(later)
+    assert jobs.get(stuck).state is JobState.SUCCEEDED
+    with pytest.raises(JobExpired):
+        jobs.get(other)
+    monkeypatch.undo()
+    housekeeper.sweep(later)
+    with pytest.raises(JobExpired):
+        jobs.get(stuck)
 
 
 def test_sweeps_now_and_then(housekeeper, jobs, artifacts):

@@ -96,6 +96,27 @@ def test_an_outage_is_sat_out(registry, caplog):
     assert "could not be removed" in caplog.text
 
 
+def test_a_beat_that_fails_is_not_the_last(registry, caplog):
+    answers = iter([AttributeError("torch is being imported"), Health(True)])
+    health_asked = threading.Event()
+
+    def health():
+        answer = next(answers)
+        health_asked.set()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    heart = heartbeat(registry, health)
+    heart.start()
+    assert health_asked.wait(PATIENCE_S)
+    heart.beat()
+    while not registry.workers():
+        pass
+    heart.stop()
+    assert caplog.text.count("no heartbeat this time") == 1
+
+
 def test_redis_is_away(own_redis):
     registry = WorkerRegistry(own_redis.url)
     own_redis.kill()
