@@ -1,11 +1,14 @@
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from tests.fakes import mask_png, small_checkpoint
+from tests.fakes import FakeSynthesizer, mask_png, small_checkpoint
+from tests.worker.engines import Failures, Hold
 from worker.artifacts import Artifacts
+from worker.engine import Engine
 from worker.inputs import MASK, STYLE
 from worker.jobs import new_job_id
 from worker.request import Style, SynthesisRequest, sha256
@@ -52,3 +55,56 @@ def accept(jobs: SqliteJobs, artifacts: Artifacts) -> Callable[..., str]:
         return jobs.create(job_id, request, limit=1000, deadline_at=deadline_at).id
 
     return accept
+
+
+@pytest.fixture
+def synthesizer(checkpoint) -> FakeSynthesizer:
+    return FakeSynthesizer(checkpoint)
+
+
+@pytest.fixture
+def failures():
+    """What the engine's ``on_failure`` was called with."""
+    return Failures()
+
+
+@pytest.fixture
+def start(synthesizer, jobs, artifacts, failures):
+    """Makes engines that are ready."""
+    made = []
+
+    def start(synthesizer=synthesizer, **options) -> Engine:
+        engine = Engine(lambda: synthesizer, jobs, artifacts, **{"on_failure": failures, **options})
+        made.append(engine)
+        engine.prepare()
+        synthesizer.made = 0
+        return engine
+
+    yield start
+    for engine in made:
+        engine.stop()
+
+
+@pytest.fixture
+def engine(start) -> Engine:
+    return start()
+
+
+@pytest.fixture
+def threads(start):
+    """As those of a queue."""
+    with ThreadPoolExecutor(32) as pool:
+        yield pool
+
+
+@pytest.fixture
+def hold(synthesizer, threads):
+    holds = []
+
+    def hold() -> Hold:
+        holds.append(Hold(synthesizer))
+        return holds[-1]
+
+    yield hold
+    for each in holds:
+        each.go_on.set()
