@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from model.errors import CheckpointMismatch
+from model.layout import DIRECTION_CHANNELS
 
 COLOUR_STATISTICS = 9
 """Length of the explicit part of a colour-keeping style vector: mean (3), covariance root (6)."""
@@ -20,9 +21,12 @@ class NetworkConfig:
     widths: output channels of the seven residual blocks, coarse to fine.
     upsample_after: 1-based numbers of the blocks followed by a two-fold upsampling; the last
         block works at full resolution, the one before it at half.
-    start: ``style``, a learned 4 x 4 vector map from the style (SPADE); or ``layout``, the
-        layout maps averaged down to the coarsest scale: fully convolutional.
+    start: ``style``, a learned square of feature vectors from the style (SPADE); or ``layout``,
+        the layout maps averaged down to the coarsest scale: fully convolutional.
+    start_side: side of that square: the training crop over ``stride``.
     branch_filters: filters of each of the two branches (direction, distance) in a SIAN block.
+    stylization, instantiation: the phases of a SIAN block; the paper's ablations leave one out
+        (INST, STYLE). Without instantiation there is one branch.
     encoder: ``spade``, instance-normalised convolutions on a 256 x 256 resize; or ``colour``,
         pooled moments without normalisation plus explicit colour statistics.
     style_features: learned entries of the style vector. ``style_dim`` adds the explicit ones.
@@ -53,6 +57,9 @@ class NetworkConfig:
     padding: Literal["zeros", "reflect"] = "reflect"
     noise: bool = True
     colour_head: bool = True
+    stylization: bool = True
+    instantiation: bool = True
+    start_side: int = 4
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
@@ -82,6 +89,11 @@ class NetworkConfig:
         return int(2 ** len(self.upsample_after))
 
     @property
+    def condition_channels(self) -> int:
+        """Channels of the layout that the network reads, counted from the first one."""
+        return 2 + (DIRECTION_CHANNELS[self.direction] + 1) * self.instantiation
+
+    @property
     def style_dim(self) -> int:
         """Length D of a style vector."""
         explicit = COLOUR_STATISTICS if self.encoder == "colour" else 0
@@ -104,6 +116,7 @@ class NetworkConfig:
                 f"The card's network section has the unknown fields {', '.join(unknown)}; "
                 "it was written by another version of this software."
             )
+        values = _MEANT_WITHOUT | values
         missing = sorted(known - set(values))
         if missing:  # a default could differ from what the weights were trained with
             raise CheckpointMismatch(
@@ -112,6 +125,9 @@ class NetworkConfig:
             )
         return cls(**values)
 
+
+_MEANT_WITHOUT: dict[str, Any] = {"stylization": True, "instantiation": True, "start_side": 4}
+"""Fields younger than the first cards, and what a card without them means."""
 
 PRESETS: dict[str, NetworkConfig] = {
     # The paper, literally, with SPADE's encoder and widths (ngf 64).

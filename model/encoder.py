@@ -41,15 +41,15 @@ class SpadeEncoder(StyleEncoder):
 
     SIZE = 256
 
-    def __init__(self, config: NetworkConfig) -> None:
+    def __init__(self, style_features: int) -> None:
         super().__init__()
         widths = (3, 64, 128, 256, 512, 512, 512)
         self.convs = nn.ModuleList(
             nn.Conv2d(c_in, c_out, 3, stride=2, padding=1)
             for c_in, c_out in itertools.pairwise(widths)
         )
-        self.mean = nn.Linear(512 * 16, config.style_features)
-        self.log_variance = nn.Linear(512 * 16, config.style_features)
+        self.mean = nn.Linear(512 * 16, style_features)
+        self.log_variance = nn.Linear(512 * 16, style_features)
 
     def forward(self, image_pm1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         h = image_pm1
@@ -104,4 +104,6 @@ class ColourEncoder(StyleEncoder):
 
 
 def build_encoder(config: NetworkConfig) -> StyleEncoder:
-    return SpadeEncoder(config) if config.encoder == "spade" else ColourEncoder(config)
+    if config.encoder == "spade":
+        return SpadeEncoder(config.style_features)
+    return ColourEncoder(config)

@@ -4,6 +4,7 @@ Axes: B batch, C channels, H W height and width of the tile, h w of a coarser sc
 of the style vector.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -70,18 +71,15 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         channels = config.widths[0]
-        layout_channels = 2 + DIRECTION_CHANNELS[config.direction] + 1
         self.start: nn.Module
         if config.start == "style":
-            self.start = nn.Linear(config.style_dim, channels * 16)
+            self.start = nn.Linear(config.style_dim, channels * config.start_side**2)
         else:
-            self.start = nn.Conv2d(
-                layout_channels + config.noise, channels, 3, padding=1, padding_mode=config.padding
-            )
-        inputs = (channels, *config.widths[:-1])
+            inputs = config.condition_channels + config.noise
+            self.start = nn.Conv2d(inputs, channels, 3, padding=1, padding_mode=config.padding)
         self.blocks = nn.ModuleList(
             SianResBlk(c_in, c_out, config)
-            for c_in, c_out in zip(inputs, config.widths, strict=True)
+            for c_in, c_out in itertools.pairwise((channels, *config.widths))
         )
         self.to_image = nn.Conv2d(config.widths[-1], 3, 3, padding=1, padding_mode=config.padding)
 
@@ -150,13 +148,14 @@ class Generator(nn.Module):
     def _start(self, layout: Tensor, style: Tensor, planes: list[Tensor]) -> Tensor:
         stride = self.config.stride
         if self.config.start == "layout":
-            coarse = F.avg_pool2d(layout, stride)
+            coarse = F.avg_pool2d(layout[:, : self.config.condition_channels], stride)
             if self.config.noise:
                 coarse = torch.cat([coarse, planes.pop(0)], 1)
             return torch.as_tensor(self.start(coarse))
         size = (layout.shape[-2] // stride, layout.shape[-1] // stride)
-        h = each_row(self.start, style).unflatten(1, (-1, 4, 4))
-        return h if size == (4, 4) else F.interpolate(h, size=size, mode="nearest")
+        square = (self.config.start_side, self.config.start_side)
+        h = each_row(self.start, style).unflatten(1, (-1, *square))
+        return h if size == square else F.interpolate(h, size=size, mode="nearest")
 
     def _factors(self) -> list[int]:
         """Tile pixels per feature pixel in each block."""

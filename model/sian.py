@@ -33,25 +33,33 @@ class Sian(nn.Module):
     Two branches, one for the direction map and one for the distance map, run side by side as
     the two halves of 2F channels. Their modulation parameters add up in Eq. 2; since the sum
     of two convolutions is one convolution over the concatenated inputs, gamma and beta come
-    out of a single one.
+    out of a single one. Without instantiation nothing would tell the branches apart: there is
+    one, of F channels.
     """
 
     def __init__(self, channels: int, config: NetworkConfig) -> None:
         super().__init__()
+        branches = 2 if config.instantiation else 1
         filters = config.branch_filters
+        features = branches * filters
         pad = config.padding
         self.factor_bias = 1.0 if config.factors == "one_plus" else 0.0
         self.gamma_bias = 1.0 if config.modulation == "one_plus" else 0.0
         self.normalise = nn.BatchNorm2d(channels, affine=False)
-        self.semantics = nn.Conv2d(2, 2 * filters, 3, padding=1, padding_mode=pad)
-        self.style = nn.Linear(config.style_dim, 2 * filters)
-        self.direction = nn.Conv2d(DIRECTION_CHANNELS[config.direction], filters, 1)
-        self.distance = nn.Conv2d(1, filters, 1)
-        # One 3 x 3 convolution per branch: two groups.
+        self.semantics = nn.Conv2d(2, features, 3, padding=1, padding_mode=pad)
+        self.style: nn.Linear | None = None
+        if config.stylization:
+            self.style = nn.Linear(config.style_dim, features)
+        self.direction: nn.Conv2d | None = None
+        self.distance: nn.Conv2d | None = None
+        if config.instantiation:
+            self.direction = nn.Conv2d(DIRECTION_CHANNELS[config.direction], filters, 1)
+            self.distance = nn.Conv2d(1, filters, 1)
+        # One 3 x 3 convolution per branch, as groups.
         self.compensation = nn.Conv2d(
-            2 * filters, 2 * filters, 3, padding=1, padding_mode=pad, groups=2
+            features, features, 3, padding=1, padding_mode=pad, groups=branches
         )
-        self.gamma_beta = nn.Conv2d(2 * filters, 2 * channels, 3, padding=1, padding_mode=pad)
+        self.gamma_beta = nn.Conv2d(features, 2 * channels, 3, padding=1, padding_mode=pad)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -60,7 +68,8 @@ class Sian(nn.Module):
         # A product of three learned maps would start near zero; with factor_bias 1 each
         # factor starts near one and the semantic path carries the first steps.
         for factor in (self.style, self.direction, self.distance):
-            nn.init.normal_(factor.weight, std=0.05)
+            if factor is not None:
+                nn.init.normal_(factor.weight, std=0.05)
         nn.init.xavier_normal_(self.gamma_beta.weight, gain=0.1)
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
@@ -74,19 +83,22 @@ class Sian(nn.Module):
         return self.modulation(h, instances)
 
     def semantization(self, maps: Maps) -> Tensor:
-        """Nuclei and stroma as features, for both branches: (B 2F H W)."""
+        """Nuclei and stroma as features, for every branch: (B 2F H W)."""
         return torch.relu_(self.semantics(maps.semantic))
 
     def stylization(self, semantics: Tensor, style: Tensor) -> Tensor:
         """Times the style vector, reshaped to one factor per filter: (B 2F H W)."""
+        if self.style is None:
+            return semantics
         factor = self.factor_bias + each_row(self.style, style)
         return times(semantics, factor[:, :, None, None])
 
     def instantiation(self, styled: Tensor, maps: Maps) -> Tensor:
         """Times the direction map in one branch and the distance map in the other: (B 2F H W)."""
-        instance = torch.cat([self.direction(maps.direction), self.distance(maps.distance)], 1)
-        located = times(styled, plus(instance, self.factor_bias))
-        return torch.relu_(self.compensation(located))
+        if self.direction is not None and self.distance is not None:
+            instance = torch.cat([self.direction(maps.direction), self.distance(maps.distance)], 1)
+            styled = times(styled, plus(instance, self.factor_bias))
+        return torch.relu_(self.compensation(styled))
 
     def modulation(self, h: Tensor, instances: Tensor) -> Tensor:
         """Eq. 2: gamma * (h - mu) / sigma + beta, both summed over the branches."""
