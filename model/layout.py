@@ -96,6 +96,21 @@ def _consecutive(mask_labels: Labels) -> NDArray[np.int32]:
     return ids
 
 
+def normalised_distance(mask_labels: Labels) -> NDArray[np.float32]:
+    """(H, W): distance to the edge of the own nucleus over the largest one in it; 0 outside.
+
+    The edge runs half a pixel outside the outermost pixels, as in the distance map Q.
+    """
+    ids = _consecutive(mask_labels)
+    contour = _contour(ids)
+    if not contour.any():  # nothing but stroma, or one nucleus that fills the image
+        return (ids > 0).astype(np.float32)
+    depth = np.where(ids > 0, _nearest_own(contour, ids)[2] + 0.5, 0)
+    deepest = np.ones(int(ids.max()) + 1, np.float32)
+    deepest[1:] = ndimage.maximum(depth, ids, np.arange(1, len(deepest)))
+    return (depth / deepest[ids]).astype(np.float32)
+
+
 def _offsets(
     ids: NDArray[np.int32],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""The discriminators: multi-scale patches (pix2pixHD, SPADE), and features of VGG19.
+"""The discriminators: patches (pix2pix, pix2pixHD, SPADE), and features of VGG19.
 
 Axes: B batch, C condition channels, H W tile size.
 """
@@ -11,36 +11,37 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
+from training.baselines.initialise import initialise_normal
 from training.vgg import WIDTHS, Taps
 
 Features = list[Tensor]
 """Outputs of every layer of one scale, the last one being the patch scores."""
 
+Norm = Literal["spectral_instance", "spectral", "instance", "batch"]
+"""Normalisation of the layers between the first and the scores: of the weights (``spectral``),
+of the features (``instance``, ``batch``), or both."""
+
 
 class PatchDiscriminator(nn.Module):
-    """Five 4 x 4 convolutions (``layers`` = 4 before the scores); all but the first and the
-    last are spectrally normalised, as in SPADE.
+    """Five 4 x 4 convolutions, the last of which gives the scores. The first three halve the side.
 
-    The scores see patches of about 94 px; at 256 px they form a 35 x 35 map.
+    The scores see patches of 70 px. At 256 px they form a 35 x 35 map with the padding of
+    SPADE and pix2pixHD, 2, and a 30 x 30 map with that of pix2pix, 1.
     """
 
-    def __init__(
-        self, channels: int, width: int, layers: int, norm: Literal["instance", "none"]
-    ) -> None:
+    def __init__(self, channels: int, width: int, norm: Norm, padding: int) -> None:
         super().__init__()
         stages: list[nn.Module] = [
-            nn.Sequential(nn.Conv2d(channels, width, 4, 2, 2), nn.LeakyReLU(0.2))
+            nn.Sequential(nn.Conv2d(channels, width, 4, 2, padding), nn.LeakyReLU(0.2))
         ]
-        for index in range(1, layers):
+        for index in range(1, 4):
             c_in = min(width * 2 ** (index - 1), 512)
             c_out = min(width * 2**index, 512)
-            stride = 1 if index == layers - 1 else 2
-            conv = spectral_norm(nn.Conv2d(c_in, c_out, 4, stride, 2, bias=norm == "none"))
-            stage: list[nn.Module] = [conv]
-            if norm == "instance":
-                stage.append(nn.InstanceNorm2d(c_out))
-            stages.append(nn.Sequential(*stage, nn.LeakyReLU(0.2)))
-        stages.append(nn.Conv2d(c_out, 1, 4, 1, 2))
+            stride = 1 if index == 3 else 2
+            # A norm of the features would take a bias away again.
+            conv = nn.Conv2d(c_in, c_out, 4, stride, padding, bias=norm == "spectral")
+            stages.append(nn.Sequential(*_normalised(conv, norm), nn.LeakyReLU(0.2)))
+        stages.append(nn.Conv2d(c_out, 1, 4, 1, padding))
         self.stages = nn.ModuleList(stages)
 
     def forward(self, h: Tensor) -> Features:
@@ -51,26 +52,54 @@ class PatchDiscriminator(nn.Module):
         return features
 
 
+def _normalised(conv: nn.Conv2d, norm: Norm) -> list[nn.Module]:
+    """The convolution, and what follows it before its activation."""
+    match norm:
+        case "spectral":
+            return [spectral_norm(conv)]
+        case "spectral_instance":
+            return [spectral_norm(conv), nn.InstanceNorm2d(conv.out_channels)]
+        case "instance":
+            return [conv, nn.InstanceNorm2d(conv.out_channels)]
+        case "batch":
+            return [conv, nn.BatchNorm2d(conv.out_channels)]
+
+
 class MultiScaleDiscriminator(nn.Module):
-    """The same patch discriminator at full and at half resolution."""
+    """The same patch discriminator at full resolution, at half, and so on.
+
+    As published, with 64 filters:
+
+        SPADE      ``norm="spectral_instance"``
+        pix2pixHD  ``norm="instance"``
+        pix2pix    ``norm="batch", scales=1, padding=1``
+    """
 
     def __init__(
         self,
         condition_channels: int,
         *,
         width: int = 64,
-        layers: int = 4,
         scales: int = 2,
-        norm: Literal["instance", "none"] = "instance",
+        norm: Norm = "spectral_instance",
+        padding: int = 2,
     ) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
-            PatchDiscriminator(condition_channels + 3, width, layers, norm) for _ in range(scales)
+            PatchDiscriminator(condition_channels + 3, width, norm, padding)
+            for _ in range(scales)
         )
+        self._initialise(norm)
+
+    def _initialise(self, norm: Norm) -> None:
+        if norm in ("instance", "batch"):
+            initialise_normal(self)
+            return
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and not is_parametrized(module):
                 # The others' scale is set by their spectral norm.
-                nn.init.xavier_normal_(module.weight, gain=0.02 if norm == "instance" else 1.0)
+                gain = 0.02 if norm == "spectral_instance" else 1.0
+                nn.init.xavier_normal_(module.weight, gain=gain)
 
     def forward(self, condition: Tensor, image_pm1: Tensor) -> list[Features]:
         """condition (B C H W) and image (B 3 H W) -> the features of each scale."""

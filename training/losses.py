@@ -1,4 +1,5 @@
-"""The losses of Eq. 1 and the colour term. All return scalars; all take float32 or cast to it.
+"""The losses of Eq. 1, the colour term, and those of the baselines. All return scalars; all take
+float32 or cast to it.
 
 Axes: B batch, C channels, H W height and width, D length of the style vector.
 """
@@ -6,25 +7,64 @@ Axes: B batch, C channels, H W height and width, D length of the style vector.
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from model.colour import full_precision
 from training.discriminator import Features
 from training.vgg import Taps
 
+GanKind = Literal["hinge", "vanilla", "least_squares"]
+"""The adversarial loss: of SPADE, of pix2pix, of pix2pixHD."""
 
-def hinge_discriminator(real: list[Features], fake: list[Features]) -> Tensor:
-    """mean max(0, 1 - D(real)) + mean max(0, 1 + D(fake)), averaged over the scales."""
+
+def adversarial_generator(kind: GanKind, fake: list[Features]) -> Tensor:
+    """What the generator minimises, with x = D(fake), averaged over positions and scales.
+
+    hinge: -x. vanilla: -log sigmoid(x). least_squares: (x - 1)^2.
+    """
+    return torch.stack([_of_generator(kind, f[-1].float()).mean() for f in fake]).mean()
+
+
+def _of_generator(kind: GanKind, fake: Tensor) -> Tensor:
+    match kind:
+        case "hinge":
+            return -fake
+        case "vanilla":
+            return F.softplus(-fake)
+        case "least_squares":
+            return (fake - 1).square()
+
+
+def adversarial_discriminator(kind: GanKind, real: list[Features], fake: list[Features]) -> Tensor:
+    """What the discriminator minimises, with r = D(real), x = D(fake), averaged over positions
+    and scales.
+
+    hinge: max(0, 1 - r) + max(0, 1 + x).
+    vanilla: half of -log sigmoid(r) - log(1 - sigmoid(x)). The half is pix2pix', and makes the
+        discriminator the slower of the two.
+    least_squares: half of (r - 1)^2 + x^2.
+    """
     losses = [
-        torch.relu(1 - r[-1].float()).mean() + torch.relu(1 + f[-1].float()).mean()
+        _of_discriminator(kind, r[-1].float(), f[-1].float())
         for r, f in zip(real, fake, strict=True)
     ]
     return torch.stack(losses).mean()
 
 
-def hinge_generator(fake: list[Features]) -> Tensor:
-    """-mean D(fake), averaged over the scales."""
-    return torch.stack([-f[-1].float().mean() for f in fake]).mean()
+def _of_discriminator(kind: GanKind, real: Tensor, fake: Tensor) -> Tensor:
+    match kind:
+        case "hinge":
+            return torch.relu(1 - real).mean() + torch.relu(1 + fake).mean()
+        case "vanilla":
+            return (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
+        case "least_squares":
+            return ((real - 1).square().mean() + fake.square().mean()) / 2
+
+
+def reconstruction(fake_pm1: Tensor, real_pm1: Tensor) -> Tensor:
+    """Mean absolute difference of two images (B 3 H W) in [-1, 1] (pix2pix)."""
+    return (fake_pm1.float() - real_pm1.float()).abs().mean()
 
 
 def feature_matching(real: list[Features], fake: list[Features]) -> Tensor:
@@ -112,3 +152,50 @@ def rgb_to_lab(image_pm1: Tensor) -> Tensor:
     f = torch.where(xyz > 0.008856, xyz.clamp_min(0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
     x, y, z = f.unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+
+
+def sharpness(fake_pm1: Tensor, real_pm1: Tensor, distance: Tensor) -> Tensor:
+    """By how much the contrast at the contours of the nuclei stays behind the real crop's.
+
+    An approximation of the sharpness loss of Sharp-GAN (Butte et al., 2022), of which only the
+    purpose is public: to enhance the contrast of the contour pixels. Here the contrast c of a
+    pixel is the Sobel gradient, in units of the image per pixel, as root mean square over
+    R, G, B, and the loss is the mean of max(0, c(real) - c(fake)) over the contours. A contour
+    sharper than the real one costs nothing.
+
+    Args:
+        fake_pm1, real_pm1: (B 3 H W) in [-1, 1].
+        distance: (B 1 H W), the normalised distance map both were made for.
+
+    Raises:
+        ValueError: the distance map has more than one channel.
+    """
+    if distance.shape[1] != 1:
+        raise ValueError(f"a distance map has 1 channel, this one {distance.shape[1]}")
+    behind = torch.relu(_contrast(real_pm1.detach()) - _contrast(fake_pm1))
+    contours = nucleus_contours(distance)
+    return (behind * contours).sum() / contours.sum().clamp_min(1)
+
+
+def nucleus_contours(distance: Tensor) -> Tensor:
+    """1 on the contours of nuclei, else 0; all (B 1 H W).
+
+    distance: from the edge of the own nucleus, positive inside and 0 outside. A pixel is on a
+    contour if it touches the stroma, or if none of its 8 neighbours is lower: every step from
+    the inside of a nucleus to its edge goes down, so that such a pixel is on an edge that two
+    nuclei share. (It is the one of the nucleus with the lower edge.)
+    """
+    lowest_around = -F.max_pool2d(-distance, 3, 1, 1)
+    contours = (distance > 0) & ((lowest_around == 0) | (distance == lowest_around))
+    return contours.float()
+
+
+def _contrast(image_pm1: Tensor) -> Tensor:
+    """Sobel gradient of (B 3 H W), as root mean square over the channels: (B 1 H W)."""
+    h = F.pad(image_pm1.float(), (1, 1, 1, 1), mode="replicate")
+    rows = (h[..., :-2, :] + 2 * h[..., 1:-1, :] + h[..., 2:, :]) / 4
+    columns = (h[..., :-2] + 2 * h[..., 1:-1] + h[..., 2:]) / 4
+    across = (rows[..., 2:] - rows[..., :-2]) / 2
+    down = (columns[..., 2:, :] - columns[..., :-2, :]) / 2
+    squares = across.square() + down.square()
+    return (squares.mean(1, keepdim=True) + 1e-6).sqrt()

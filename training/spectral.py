@@ -6,13 +6,17 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from model.pixels import Module
 from model.sian import Sian
+from training.baselines.spade import Spade
 
 
 def add_spectral_norm(module: Module) -> Module:
     """Normalise the feature convolutions, as SPADE does: not those of the normalisation
     layers, nor the last one to RGB."""
     inside = {
-        part for sian in module.modules() if isinstance(sian, Sian) for part in sian.modules()
+        part
+        for norm in module.modules()
+        if isinstance(norm, Sian | Spade)
+        for part in norm.modules()
     }
     for name, part in list(module.named_modules()):
         if isinstance(part, nn.Conv2d) and part not in inside and name not in ("to_image", "start"):

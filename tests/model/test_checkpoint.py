@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from model.checkpoint import load_networks, read_card, save_checkpoint, sha256_of, verify
+from model.config import NetworkConfig
 from model.encoder import build_encoder
 from model.errors import (
     CheckpointHash,
@@ -129,3 +130,10 @@ def test_weights_that_do_not_fit_the_card(checkpoint: Path) -> None:
     change_card(checkpoint, sha256=sha256_of(checkpoint))
     with pytest.raises(CheckpointMismatch, match=r"generator.*to_image\.weight"):
         load_networks(checkpoint, "cpu")
+
+
+def test_a_card_from_before_the_ablations_means_the_whole_network() -> None:
+    values = TINY.to_dict()
+    for name in ("stylization", "instantiation", "start_side"):
+        del values[name]
+    assert NetworkConfig.from_dict(values) == TINY

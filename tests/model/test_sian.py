@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model.config import PRESETS, NetworkConfig
 from model.sian import Maps, Sian, each_row
+from tests.networks import TINY
 
 CONFIG = PRESETS["release"]
 
@@ -125,3 +126,26 @@ def test_a_row_is_the_same_wherever_it_is_in_the_batch() -> None:
         for order in (torch.arange(8), torch.arange(8).flip(0), torch.tensor([5])):
             assert torch.equal(each_row(linear, rows[order]), alone[order])
     assert torch.equal(each_row(linear, rows), linear(rows))
+
+
+def test_phases_that_are_left_out_have_no_weights_and_no_effect() -> None:
+    h = torch.randn(1, 8, 16, 16)
+    styles = torch.randn(2, 1, TINY.style_dim)
+    maps = [
+        Maps(torch.ones(1, 2, 16, 16), torch.full((1, 2, 16, 16), v), torch.full((1, 1, 16, 16), v))
+        for v in (0.0, 1.0)
+    ]
+    inst, style = replace(TINY, stylization=False), replace(TINY, instantiation=False)
+    for config, moved_by_style, moved_by_maps in (
+        (TINY, True, True),
+        (inst, False, True),
+        (style, True, False),
+    ):
+        sian = block(config, channels=8).eval()
+        with torch.no_grad():
+            first = sian(h.clone(), maps[0], styles[0])
+            assert moved_by_style != torch.equal(first, sian(h.clone(), maps[0], styles[1]))
+            assert moved_by_maps != torch.equal(first, sian(h.clone(), maps[1], styles[0]))
+    names = {name.split(".")[0] for name, _ in Sian(8, style).named_parameters()}
+    assert names == {"semantics", "style", "compensation", "gamma_beta"}
+    assert Sian(8, style).gamma_beta.in_channels == TINY.branch_filters

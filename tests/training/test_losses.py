@@ -5,15 +5,22 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from skimage.color import rgb2lab
 
+from model.layout import normalised_distance
+from training.conditions import instance_edges
 from training.losses import (
+    GanKind,
+    adversarial_discriminator,
+    adversarial_generator,
     feature_matching,
-    hinge_discriminator,
-    hinge_generator,
     kl_divergence,
     lab_moments,
+    nucleus_contours,
+    reconstruction,
     rgb_to_lab,
+    sharpness,
     style_regression,
 )
 
@@ -23,18 +30,73 @@ def scores(*values: float) -> list[list[torch.Tensor]]:
     return [[torch.full((2, 1, 3, 3), value)] for value in values]
 
 
+def of_discriminator(kind: GanKind, real: float, fake: float) -> float:
+    return adversarial_discriminator(kind, scores(real), scores(fake)).item()
+
+
+def of_generator(kind: GanKind, fake: float) -> float:
+    return adversarial_generator(kind, scores(fake)).item()
+
+
 @pytest.mark.parametrize(
     ("real", "fake", "expected"),
     [(1.0, -1.0, 0.0), (0.0, 0.0, 2.0), (-1.0, 1.0, 4.0), (3.0, -2.0, 0.0), (0.5, 0.5, 2.0)],
 )
-def test_hinge_discriminator(real: float, fake: float, expected: float) -> None:
-    assert hinge_discriminator(scores(real), scores(fake)).item() == pytest.approx(expected)
+def test_hinge(real: float, fake: float, expected: float) -> None:
+    assert of_discriminator("hinge", real, fake) == pytest.approx(expected)
+    assert of_generator("hinge", fake) == -fake
 
 
-def test_hinge_is_the_mean_over_scales() -> None:
-    real, fake = scores(1.0, -1.0), scores(-1.0, 1.0)
-    assert hinge_discriminator(real, fake).item() == pytest.approx((0 + 4) / 2)
-    assert hinge_generator(scores(1.0, -3.0)).item() == pytest.approx(1.0)
+@pytest.mark.parametrize(("real", "fake"), [(0.0, 0.0), (2.0, -1.0), (-3.0, 0.5)])
+def test_vanilla_is_the_cross_entropy_of_a_sigmoid(real: float, fake: float) -> None:
+    def sigmoid(x: float) -> float:
+        return 1 / (1 + math.exp(-x))
+
+    expected = (-math.log(sigmoid(real)) - math.log(1 - sigmoid(fake))) / 2
+    assert of_discriminator("vanilla", real, fake) == pytest.approx(expected)
+    assert of_generator("vanilla", fake) == pytest.approx(-math.log(sigmoid(fake)))
+
+
+def test_vanilla_is_finite_where_a_sigmoid_is_not() -> None:
+    assert of_discriminator("vanilla", -1000.0, 1000.0) == 1000
+    assert of_generator("vanilla", -1000.0) == 1000
+
+
+@pytest.mark.parametrize(
+    ("real", "fake", "expected"), [(1.0, 0.0, 0.0), (0.0, 1.0, 1.0), (3.0, -1.0, 2.5)]
+)
+def test_least_squares(real: float, fake: float, expected: float) -> None:
+    assert of_discriminator("least_squares", real, fake) == pytest.approx(expected)
+    assert of_generator("least_squares", fake) == pytest.approx((fake - 1) ** 2)
+
+
+@pytest.mark.parametrize("kind", ["hinge", "vanilla", "least_squares"])
+def test_adversarial_losses_are_the_mean_over_scales_and_read_the_scores_alone(
+    kind: GanKind,
+) -> None:
+    real, fake = scores(0.3, -2.0), scores(-0.4, 1.5)
+    two = [of_discriminator(kind, 0.3, -0.4), of_discriminator(kind, -2.0, 1.5)]
+    assert adversarial_discriminator(kind, real, fake).item() == pytest.approx(sum(two) / 2)
+    two = [of_generator(kind, -0.4), of_generator(kind, 1.5)]
+    assert adversarial_generator(kind, fake).item() == pytest.approx(sum(two) / 2)
+    layered = [[torch.full((1, 4, 2, 2), 1e6), *scale] for scale in fake]
+    assert adversarial_generator(kind, layered).item() == pytest.approx(sum(two) / 2)
+
+
+@pytest.mark.parametrize("kind", ["hinge", "vanilla", "least_squares"])
+def test_adversarial_losses_of_a_map_are_the_mean_of_its_positions(kind: GanKind) -> None:
+    real, fake = [torch.tensor([0.2, -0.7])], [torch.tensor([0.9, -0.1])]
+    each = of_discriminator(kind, 0.2, 0.9) + of_discriminator(kind, -0.7, -0.1)
+    assert adversarial_discriminator(kind, [real], [fake]).item() == pytest.approx(each / 2)
+    each = of_generator(kind, 0.9) + of_generator(kind, -0.1)
+    assert adversarial_generator(kind, [fake]).item() == pytest.approx(each / 2)
+
+
+def test_reconstruction_is_the_mean_absolute_difference() -> None:
+    real, fake = torch.zeros(2, 3, 2, 2), torch.zeros(2, 3, 2, 2)
+    fake[0, 0] = 0.5
+    fake[1, 2, 0, 0] = -1
+    assert reconstruction(fake, real).item() == pytest.approx((4 * 0.5 + 1) / 24)
 
 
 def test_feature_matching_sums_layers_averages_scales_and_leaves_the_scores_out() -> None:
@@ -98,3 +160,94 @@ def test_lab_has_gradients_at_black_and_white() -> None:
     image = torch.tensor([-1.0, 1.0]).repeat(1, 3, 1, 1).requires_grad_()
     rgb_to_lab(image).sum().backward()
     assert torch.isfinite(image.grad).all()  # type: ignore[arg-type]
+
+
+def distance_map(labels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(normalised_distance(labels))[None, None]
+
+
+def touching_discs() -> np.ndarray:
+    """A large nucleus, two small ones that touch it and each other, and one cut by the border."""
+    rows, columns = np.mgrid[:48, :64]
+    labels = np.zeros((48, 64), np.int32)
+    for number, (row, column, radius) in enumerate([(22, 20, 14), (18, 38, 7), (29, 38, 6)], 1):
+        disc = (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+        labels[disc & (labels == 0)] = number
+    labels[40:, 50:] = 4
+    return labels
+
+
+def test_contours_are_the_edges_of_instances_also_where_nuclei_touch() -> None:
+    labels = touching_discs()
+    contours = nucleus_contours(distance_map(labels))[0, 0].numpy() > 0
+    edges = instance_edges(labels) > 0
+    all_around = np.ones((3, 3), bool)
+    # Every edge has a contour next to it, and every contour is on an edge (or touches one by a
+    # corner); none is in the stroma.
+    assert ndimage.binary_dilation(contours, all_around)[edges].all()
+    assert ndimage.binary_dilation(edges, all_around)[contours].all()
+    assert not contours[labels == 0].any()
+    shared = (labels[:, :-1] != labels[:, 1:]) & (labels[:, :-1] > 0) & (labels[:, 1:] > 0)
+    assert shared.sum() > 5
+    assert (contours[:, :-1] | contours[:, 1:])[shared].all()
+
+
+def step_image(height: float, labels: np.ndarray) -> torch.Tensor:
+    """0 in the stroma, ``height`` in the nuclei, in all channels."""
+    nuclei = torch.from_numpy(labels > 0).float()
+    return (height * nuclei).expand(1, 3, -1, -1)
+
+
+def test_sharpness_of_a_straight_edge_is_half_the_missing_step() -> None:
+    labels = np.zeros((16, 16), np.int32)
+    labels[:, 8:] = 1
+    distance = distance_map(labels)
+    # Across a step of s between two pixels the Sobel gradient of either pixel is s / 2.
+    fake, real = step_image(0.2, labels), step_image(-0.8, labels)
+    assert sharpness(fake, real, distance).item() == pytest.approx(0.4 - 0.1, rel=1e-3)
+    one_channel = real.clone()
+    one_channel[:, 1:] = 0
+    loss = sharpness(torch.zeros_like(real), one_channel, distance)
+    assert loss.item() == pytest.approx(0.4 / math.sqrt(3), rel=1e-2)
+
+
+def test_a_sharper_contour_costs_nothing_and_the_inside_does_not_count() -> None:
+    labels = touching_discs()
+    distance = distance_map(labels)
+    real = step_image(0.5, labels)
+    assert sharpness(step_image(1.0, labels), real, distance).item() == 0
+    assert sharpness(step_image(0.1, labels), real, distance).item() > 0.05
+    textured = real.clone()
+    textured[..., 20:24, 18:22] += 0.3  # deep in the large nucleus
+    assert sharpness(real, textured, distance).item() == 0
+
+
+def test_blur_costs_sharpness() -> None:
+    labels = touching_discs()
+    real = step_image(0.8, labels)
+    blurred = [torch.nn.functional.avg_pool2d(real, size, 1, size // 2) for size in (3, 5, 7)]
+    losses = [sharpness(image, real, distance_map(labels)).item() for image in blurred]
+    assert 0 < losses[0] < losses[1] < losses[2]
+
+
+def test_sharpness_without_nuclei_is_zero_and_has_a_gradient() -> None:
+    fake = torch.rand(1, 3, 8, 8, requires_grad=True)
+    loss = sharpness(fake, torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8))
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(fake.grad).all()  # type: ignore[arg-type]
+
+
+def test_sharpness_pulls_the_flat_output_and_not_the_real_crop() -> None:
+    labels = touching_discs()
+    fake = (0.1 * torch.rand(1, 3, 48, 64)).requires_grad_()
+    real = step_image(0.8, labels).clone().requires_grad_()
+    sharpness(fake, real, distance_map(labels)).backward()
+    assert real.grad is None
+    assert fake.grad.abs().max() > 0  # type: ignore[union-attr]
+
+
+def test_sharpness_takes_a_distance_map_alone() -> None:
+    image = torch.zeros(1, 3, 8, 8)
+    with pytest.raises(ValueError, match="1 channel"):
+        sharpness(image, image, torch.zeros(1, 2, 8, 8))
