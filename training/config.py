@@ -1,4 +1,4 @@
-"""TrainConfig: everything a run depends on besides its data, and the two presets.
+"""TrainConfig: everything a run depends on besides its data.
 
 docs/choices.md gives the reason for each default where the paper is silent.
 """
@@ -7,15 +7,17 @@ import math
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
-from model.config import PRESETS as NETWORKS
-from model.config import NetworkConfig
 from model.errors import ParameterInvalid
 from training.data.augment import TURN_MARGIN
+from training.discriminator import Norm
+from training.losses import GanKind
+from training.networks import Network, fitted, network_from_dict, network_to_dict, smallest_px
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Lambda 1-4 of Eq. 1, and two terms of the release preset.
+    """Of the terms beside the adversarial one. First lambda 1-4 of Eq. 1, then two terms of the
+    release network, then those of two baselines.
 
     feature: L1 between discriminator features, averaged over scales (lambda 1).
     perceptual: VGG19 feature distance (lambda 2).
@@ -23,14 +25,18 @@ class LossWeights:
     regression: L1 between the mean style read in the output and in the style crop (lambda 4).
     colour: Lab mean and deviation of the output against the style crop, per Lab unit.
     projected: adversarial loss of the discriminator on VGG19 features.
+    reconstruction: L1 between the output and the real crop (pix2pix).
+    sharpness: contrast across the edges of the nuclei (Sharp-GAN).
     """
 
-    feature: float = 10.0
-    perceptual: float = 10.0
-    kld: float = 0.05
-    regression: float = 1.0
+    feature: float = 0.0
+    perceptual: float = 0.0
+    kld: float = 0.0
+    regression: float = 0.0
     colour: float = 0.0
     projected: float = 0.0
+    reconstruction: float = 0.0
+    sharpness: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -39,22 +45,24 @@ class TrainConfig:
 
     crop_px, style_px: side of the training crop, and of the style crop.
     batch_size: crops a step, over all processes.
-    steps: length of the run. ``sampling='grid'`` presets count it in epochs instead.
+    steps: length of the run.
     sampling: ``random`` positions, or the ``grid`` of crops at ``grid_stride_px``.
     style_source: ``other``, another crop of the same slide; or ``same``, the crop itself.
     rotation: ``quarter`` turns, or ``any`` angle (bilinear image, nearest labels).
     median_blur: probability of a 3 x 3 median filter on the crop.
     stain_jitter: probability of a random change of stain, the same in crop and style crop.
     kld_reduction: ``batch_sum`` (SPADE) or ``sample_mean``.
-    discriminator_norm: of its middle layers, beside their spectral norm.
-    discriminator_width: filters of its first layer.
+    gan: the adversarial loss.
+    discriminator_norm, _width, _scales, _padding: of the patch discriminator, see there.
     generator_spectral_norm: as in SPADE; folded into the weights on export.
-    lr_generator, lr_discriminator: Adam's, for generator with encoder, and discriminator.
+    lr_generator, lr_discriminator, beta1, beta2: Adam's, for generator with encoder, and
+        discriminator.
+    decay_from: part of the run after which the learning rates fall linearly to 0; 1 = never.
     ema_decay: of the averaged weights; 0 exports the raw ones.
     bn_batches, bn_px: batches and crop side for the batch norm statistics of the export.
     """
 
-    network: NetworkConfig
+    network: Network
     crop_px: int = 256
     style_px: int = 256
     batch_size: int = 8
@@ -67,11 +75,17 @@ class TrainConfig:
     stain_jitter: float = 0.0
     weights: LossWeights = field(default_factory=LossWeights)
     kld_reduction: Literal["batch_sum", "sample_mean"] = "batch_sum"
-    discriminator_norm: Literal["instance", "none"] = "instance"
+    gan: GanKind = "hinge"
+    discriminator_norm: Norm = "spectral_instance"
     discriminator_width: int = 64
+    discriminator_scales: int = 2
+    discriminator_padding: int = 2
     generator_spectral_norm: bool = True
     lr_generator: float = 1e-4
     lr_discriminator: float = 4e-4
+    beta1: float = 0.0
+    beta2: float = 0.9
+    decay_from: float = 1.0
     ema_decay: float = 0.999
     bn_batches: int = 32
     bn_px: int = 256
@@ -79,12 +93,12 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        stride = self.network.stride
+        stride, smallest = self.network.stride, smallest_px(self.network)
         for name, side in (("crop_px", self.crop_px), ("bn_px", self.bn_px)):
-            if side % stride or side < 2 * stride:
+            if side % stride or side < smallest:
                 raise ParameterInvalid(
                     f"{name} is {side}; it must be a multiple of {stride} and at least "
-                    f"{2 * stride} for this network. Change --crop."
+                    f"{smallest} for this network. Change --crop."
                 )
 
     @property
@@ -97,36 +111,20 @@ class TrainConfig:
         """A copy with the options that are not None."""
         return replace(self, **{key: value for key, value in options.items() if value is not None})
 
+    def fitted(self, width: int, crop_px: int) -> "TrainConfig":
+        """The same run on crops of another size, with ``width`` filters where the networks of the
+        papers have 64. Raises ParameterInvalid."""
+        network = fitted(self.network, width, crop_px)
+        return replace(self, network=network, crop_px=crop_px, discriminator_width=width)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
-        return asdict(self) | {"network": self.network.to_dict()}
+        return asdict(self) | {"network": network_to_dict(self.network)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
         known = {item.name for item in fields(cls)}
         kept = {key: value for key, value in values.items() if key in known}
-        kept["network"] = NetworkConfig.from_dict(kept["network"])
+        kept["network"] = network_from_dict(kept["network"])
         kept["weights"] = LossWeights(**kept["weights"])
         return cls(**kept)
-
-
-PRESETS: dict[str, TrainConfig] = {
-    # 50 epochs of the 1,470 crops of MoNuSeg's 30 training slides at batch 8.
-    "paper": TrainConfig(network=NETWORKS["paper"]),
-    "release": TrainConfig(
-        network=NETWORKS["release"],
-        crop_px=128,
-        style_px=192,
-        batch_size=6,
-        steps=20_000,
-        sampling="random",
-        style_source="other",
-        median_blur=0.0,
-        stain_jitter=0.8,
-        weights=LossWeights(perceptual=4.0, kld=0.01, colour=0.05, projected=1.0),
-        kld_reduction="sample_mean",
-        discriminator_norm="none",
-        generator_spectral_norm=False,
-        lr_generator=2e-4,
-    ),
-}

@@ -28,7 +28,8 @@ class Ema(Generic[Module]):
         self.updates += 1
         ours: list[Tensor] = list(self.module.parameters())
         theirs: list[Tensor] = list(module.parameters())
-        torch._foreach_lerp_(ours, theirs, 1 - decay)
+        if ours:
+            torch._foreach_lerp_(ours, theirs, 1 - decay)
         for mine, other in zip(self.module.buffers(), module.buffers(), strict=True):
             mine.copy_(other)
 
@@ -43,6 +44,8 @@ def reestimate_batch_norm(
     size that will be served puts that right. ``forward`` runs the module on one batch.
     """
     norms = [part for part in module.modules() if isinstance(part, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
     momenta = [norm.momentum for norm in norms]
     training = module.training
     for norm in norms:

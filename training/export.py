@@ -9,13 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint import Card, save_checkpoint
-from model.encoder import StyleEncoder, build_encoder
+from model.encoder import StyleEncoder
 from model.generator import Generator
-from model.pixels import channels_last, image_to_pm1, place, u8_to_pm1
+from model.pixels import image_to_pm1
 from model.version import code_version
-from training.data.crops import CropDataset, LoadedSlide
-from training.ema import reestimate_batch_norm
-from training.spectral import add_spectral_norm, remove_spectral_norm
+from training.data.crops import LoadedSlide
+from training.finish import finished_networks
 from training.state import Progress
 from training.step import Stepper
 
@@ -37,12 +36,9 @@ def export(
     The stepper is left as it was. ``slides`` are the training slides: the batch norm
     statistics and the presets come from them, never from test slides.
     """
-    config = stepper.config
-    generator, encoder = _averaged(stepper)
-    encoder.eval()
-    _settle_batch_norm(generator, encoder, slides, stepper)
-    for network in (generator, encoder):
-        remove_spectral_norm(network)
+    generator, encoder = finished_networks(stepper, slides)
+    if not isinstance(generator, Generator):
+        raise ValueError("only SIAN's networks make a checkpoint")
     styles, provenance = encode_presets(encoder, slides, stepper.process.device)
     return save_checkpoint(
         checkpoint,
@@ -55,7 +51,7 @@ def export(
             "mpp": MPP,
             "styles": provenance,
             "training": {
-                "config": config.to_dict(),
+                "config": stepper.config.to_dict(),
                 "steps": progress.step,
                 "hours": round(progress.seconds / 3600, 2),
                 "device": str(stepper.process.device),
@@ -64,48 +60,6 @@ def export(
             "code_version": code_version(),
         },
     )
-
-
-def _averaged(stepper: Stepper) -> tuple[Generator, StyleEncoder]:
-    """Copies of the averaged networks as plain modules.
-
-    Built anew and not copied: under torchrun the trained ones synchronise their batch norm with
-    processes that take no part in the export.
-    """
-    config, device = stepper.config, stepper.process.device
-    generator, encoder = Generator(config.network), build_encoder(config.network)
-    if config.generator_spectral_norm:
-        generator, encoder = add_spectral_norm(generator), add_spectral_norm(encoder)
-    generator.load_state_dict(stepper.ema_generator.module.state_dict())
-    encoder.load_state_dict(stepper.ema_encoder.module.state_dict())
-    return place(generator, device), place(encoder, device)
-
-
-def _settle_batch_norm(
-    generator: Generator, encoder: StyleEncoder, slides: Sequence[LoadedSlide], stepper: Stepper
-) -> None:
-    """Batch norm statistics of the averaged weights, on real layouts of the served size."""
-    config = stepper.config
-    device = stepper.process.device
-    served = config.with_options(
-        crop_px=config.bn_px, stain_jitter=0.0, sampling="random", median_blur=0.0
-    )
-    dataset = CropDataset(slides, served)
-    source = torch.Generator().manual_seed(config.seed)
-
-    def forward(first: object) -> object:
-        assert isinstance(first, int)
-        samples = [dataset[first * config.batch_size + k] for k in range(config.batch_size)]
-        layout = channels_last(torch.stack([s["layout"] for s in samples]).to(device))
-        style = encoder.encode(u8_to_pm1(torch.stack([s["style"] for s in samples])).to(device))
-        noise = [
-            torch.randn((len(samples), *shape), generator=source).to(device)
-            for shape in generator.noise_shapes(*layout.shape[-2:])
-        ]
-        return generator(layout, style, noise)
-
-    reestimate_batch_norm(generator, range(config.bn_batches), forward)
-    generator.eval()
 
 
 @torch.no_grad()

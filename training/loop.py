@@ -1,30 +1,25 @@
 """The training loop: batches in, steps, and at intervals a log line, samples and the state."""
 
-import json
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from rich import progress as rich_progress
 from torch import Tensor
 
 from model.errors import NonFiniteLoss
 from training.config import TrainConfig
 from training.data.crops import CropDataset, LoadedSlide, batches
 from training.distributed import Process, any_process, average_values
+from training.profile import Profile
 from training.samples import SampleSheet
+from training.sitting import Log, progress_bar, stop_signal
 from training.state import Progress, load_state, save_state
 from training.step import Stepper
 from training.vgg import Vgg19
-
-LOG_NAME = "log.jsonl"
 
 
 @dataclass(frozen=True)
@@ -36,6 +31,11 @@ class Intervals:
     save: int = 250
     minutes: float = math.inf
 
+    def due(self, step: int, last: bool) -> tuple[bool, bool, bool]:
+        """Whether to log, save and sample after a step; the last one is saved and sampled."""
+        saving, sampling = step % self.save == 0, step % self.sample == 0
+        return step % self.log == 0, last or saving, last or sampling
+
 
 def train(
     config: TrainConfig,
@@ -46,10 +46,13 @@ def train(
     *,
     workers: int = 1,
     intervals: Intervals | None = None,
+    title: str = "train",
+    profile: Profile | None = None,
 ) -> tuple[Stepper, Progress]:
     """Train until ``config.steps``, the minutes are over, or SIGINT or SIGTERM; then save.
 
     ``run`` is created, or resumed exactly if it holds a state of the same configuration.
+    ``title`` stands beside the progress bar.
 
     Raises:
         NonFiniteLoss: a loss term became NaN or infinite; the state on disk is from before.
@@ -59,7 +62,7 @@ def train(
     run.mkdir(parents=True, exist_ok=True)
     stepper = Stepper(config, vgg, process)
     progress = load_state(run, stepper)
-    log = Log(run / LOG_NAME, progress.step) if process.leads else None
+    log = Log(run, progress.step) if process.leads else None
     dataset = CropDataset(slides, config)
     sheet = SampleSheet(dataset) if process.leads else None
     loader = batches(
@@ -69,103 +72,64 @@ def train(
         rank=process.rank,
         world=process.world,
     )
+    recent = RecentTerms(process)
+    meters = [meter for meter in (log, profile) if meter is not None]
     deadline = time.monotonic() + 60 * intervals.minutes
-    with _stop_signal() as stopped, _progress_bar(config.steps, progress.step, process) as bar:
-        clock = time.perf_counter()
+    with (
+        stop_signal() as stopped,
+        progress_bar(title, config.steps, progress.step, shown=process.leads) as bar,
+    ):
+        clock = idle_since = time.perf_counter()
         for batch in loader:
-            terms = _checked(stepper(batch, progress.step), progress.step, process)
+            waited = time.perf_counter() - idle_since
+            with profile.counting() if profile else nullcontext():
+                recent.add(stepper(batch, progress.step))
             progress.step += 1
-            now = time.perf_counter()
-            progress.seconds += now - clock
-            if log:
-                log.add(progress.step, terms, now - clock, config, every=intervals.log)
-            clock = now
-            bar(progress.step, terms)
             asked = time.monotonic() > deadline or stopped.is_set()
             last = any_process(asked, process) or progress.step == config.steps
-            if process.leads and (last or progress.step % intervals.save == 0):
+            logging, saving, sampling = intervals.due(progress.step, last)
+            terms = recent.take(progress.step) if logging or saving else None
+            seconds, clock = time.perf_counter() - clock, time.perf_counter()
+            progress.seconds += seconds
+            for meter in meters:
+                meter.add(images=config.batch_size, seconds=seconds, waited=waited)
+            if log and logging and terms:
+                log.write(progress.step, terms)
+            bar(progress.step, terms)
+            if process.leads and saving:
                 save_state(run, stepper, progress)
-            if sheet and (last or progress.step % intervals.sample == 0):
+            if sheet and sampling:
                 sheet.write(run / "samples" / f"step-{progress.step:06d}.png", stepper)
             if last:
                 break
+            idle_since = time.perf_counter()
     return stepper, progress
 
 
-class Log:
-    """JSON lines: the mean of each loss term over the interval, and the speed."""
+class RecentTerms:
+    """The loss terms of the last steps, left on the device: reading one waits for the device,
+    which would stand idle while the next step is prepared."""
 
-    def __init__(self, path: Path, step: int) -> None:
-        self.path = path
-        self._sums: dict[str, float] = {}
-        self._steps, self._seconds = 0, 0.0
-        # Lines beyond the saved state will be written again; so will a half-written last one.
-        text = path.read_text("utf-8") if path.is_file() else ""
-        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        path.write_text("".join(kept), "utf-8")
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._names: list[str] = []
+        self._rows: list[Tensor] = []
 
-    def add(
-        self, step: int, terms: dict[str, float], seconds: float, config: TrainConfig, *, every: int
-    ) -> None:
-        for name, value in terms.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-        self._steps += 1
-        self._seconds += seconds
-        if step % every:
-            return
-        line: dict[str, Any] = {"step": step}
-        line |= {name: round(total / self._steps, 5) for name, total in self._sums.items()}
-        line["images_per_second"] = round(self._steps * config.batch_size / self._seconds, 3)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self._sums, self._steps, self._seconds = {}, 0, 0.0
+    def add(self, terms: dict[str, Tensor]) -> None:
+        self._names = list(terms)
+        self._rows.append(torch.stack([value.float() for value in terms.values()]))
 
-
-def _checked(terms: dict[str, Tensor], step: int, process: Process) -> dict[str, float]:
-    values = average_values(torch.stack([value.float() for value in terms.values()]), process)
-    numbers = dict(zip(terms, values.tolist(), strict=True))
-    for name, value in numbers.items():
-        if not math.isfinite(value):
-            raise NonFiniteLoss(
-                f"The loss term '{name}' became {value} at step {step}. Nothing of this step was "
-                "saved. Resume with --precision fp32, or lower --lr-generator."
-            )
-    return numbers
-
-
-@contextmanager
-def _stop_signal() -> Iterator[threading.Event]:
-    """An event set by SIGINT or SIGTERM; the step in hand is finished and saved."""
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    previous = {
-        number: signal.signal(number, lambda *_: stopped.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield stopped
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _progress_bar(steps: int, done: int, process: Process) -> Iterator[Any]:
-    columns = (
-        rich_progress.TextColumn("step"),
-        rich_progress.MofNCompleteColumn(),
-        rich_progress.BarColumn(),
-        rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn("{task.fields[terms]}"),
-    )
-    with rich_progress.Progress(*columns, disable=not process.leads) as bar:
-        task = bar.add_task("train", total=steps, completed=done, terms="")
-
-        def update(step: int, terms: dict[str, float]) -> None:
-            text = " ".join(f"{name[:4]} {value:.2f}" for name, value in terms.items())
-            bar.update(task, completed=step, terms=text)
-
-        yield update
+    def take(self, step: int) -> dict[str, float]:
+        """The mean of each term, over the processes too. Raises NonFiniteLoss."""
+        mean = average_values(torch.stack(self._rows).mean(0), self._process)
+        steps = len(self._rows)
+        self._rows.clear()
+        numbers = dict(zip(self._names, mean.tolist(), strict=True))
+        for name, value in numbers.items():
+            if not math.isfinite(value):
+                raise NonFiniteLoss(
+                    f"The loss term '{name}' became {value} in the {steps} steps up to {step}. "
+                    "Nothing of them was saved. Resume with --precision fp32, or lower "
+                    "--lr-generator."
+                )
+        return numbers

@@ -47,8 +47,12 @@ class SampleSheet:
 
 
 def _drawn(layout: torch.Tensor) -> NDArray[np.uint8]:
-    """The layout as a picture: distance as brightness, direction as hue."""
+    """The condition as a picture. Layout maps: distance as brightness, direction as hue. Others:
+    their first map, with the edges (the third) in grey."""
     maps = layout[0].numpy()
+    if len(maps) < 5:
+        grey = maps[0] if len(maps) < 3 else maps[0] * (1 - maps[2] / 2)
+        return np.repeat((255 * grey[..., None]).astype(np.uint8), 3, axis=-1)
     distance, direction = maps[-1], maps[2:4]
     colour = np.stack(
         [distance, distance * (0.6 + 0.4 * direction[0]), distance * (0.6 + 0.4 * direction[1])],

@@ -1,24 +1,27 @@
 """`sian train`, also `python -m training.train`: from slides to a checkpoint."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 import typer
 
-from model.config import PRESETS as NETWORKS
 from model.errors import ParameterInvalid
 from training.alone import run_alone
-from training.config import PRESETS, TrainConfig
+from training.config import TrainConfig
 from training.data.crops import load_slides
 from training.data.monuseg import read_dataset
 from training.distributed import end_process, start_process
-from training.export import export
 from training.loop import Intervals
 from training.loop import train as run_training
+from training.methods import METHODS, method_named
+from training.networks import FULL_WIDTH
+from training.profile import Profile
+from training.trained import finish
 from training.vgg import Vgg19
+
+OTHERS = [name for name in METHODS if not name.startswith("sian")]
 
 
 def train(
@@ -34,10 +37,13 @@ def train(
     manifest: Annotated[
         Path | None, typer.Option(help="Organ and split of slides of your own (JSON).")
     ] = None,
-    preset: Annotated[
-        Literal["paper", "release"],
-        typer.Option(help="paper: literal, full size; release: compact, what is served."),
-    ] = "release",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="What to train: sian-release, which is served; sian, the paper's network; or one "
+            "of the others of its tables: " + ", ".join(OTHERS) + "."
+        ),
+    ] = "sian-release",
     steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in steps.")] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Crops a step, over all processes.")
@@ -45,11 +51,9 @@ def train(
     crop: Annotated[
         int | None, typer.Option(min=64, help="Side of the training crops in pixels.")
     ] = None,
-    widths: Annotated[
-        str | None, typer.Option(help="Output channels of the seven blocks, comma separated.")
-    ] = None,
-    filters: Annotated[
-        int | None, typer.Option(min=1, help="Filters of each branch of a SIAN block.")
+    width: Annotated[
+        int | None,
+        typer.Option(min=8, help="Filters where the paper's network has 64; scales all of them."),
     ] = None,
     lr_generator: Annotated[
         float | None, typer.Option(min=0, help="Learning rate of generator and encoder.")
@@ -74,25 +78,28 @@ def train(
     minutes: Annotated[
         float, typer.Option(min=0, help="Stop and save after so long; run again to go on.")
     ] = math.inf,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="At the end say where the time of this sitting went.")
+    ] = False,
     log_every: Annotated[int, typer.Option(min=1, help="Steps between log lines.")] = 10,
     sample_every: Annotated[int, typer.Option(min=1, help="Steps between sample sheets.")] = 250,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states.")] = 250,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
-            help="Where to export to (.safetensors); default: RUN_DIR/checkpoint.safetensors."
+            help="Where to write it (.safetensors); default: RUN_DIR/checkpoint.safetensors."
         ),
     ] = None,
 ) -> None:
-    """Train a generator and style encoder on MoNuSeg, and export a checkpoint.
+    """Train a generator and style encoder on MoNuSeg, and write a checkpoint.
 
     Stop with Ctrl-C at any time: the step in hand is finished and saved, and the same command
     goes on from there as if it had not stopped. For several GPUs:
     torchrun --nproc-per-node 4 -m training.train ...
     """
     config = _config(
-        preset, widths, filters,
-        steps=steps, batch_size=batch, crop_px=crop, lr_generator=lr_generator,
+        method, width, crop,
+        steps=steps, batch_size=batch, lr_generator=lr_generator,
         lr_discriminator=lr_discriminator, rotation=rotation, precision=precision, seed=seed,
     )  # fmt: skip
     if threads:
@@ -107,6 +114,7 @@ def train(
     slides = load_slides(
         [slide for slide in found if slide.split == "train"], smallest_px=config.smallest_slide_px
     )
+    measured = Profile() if profile else None
     stepper, progress = run_training(
         config,
         slides,
@@ -115,30 +123,21 @@ def train(
         process,
         workers=workers,
         intervals=Intervals(log_every, sample_every, save_every, minutes),
+        profile=measured,
     )
+    if measured:
+        typer.echo(measured.report())
     if process.leads:
-        target = checkpoint or run_dir / "checkpoint.safetensors"
-        export(target, stepper, progress, slides, name=f"sian-{preset}")
+        target = finish(method, run_dir, stepper, progress, slides, checkpoint=checkpoint)
         typer.echo(f"Step {progress.step}: wrote {target}")
     end_process(process)
 
 
-def _config(preset: str, widths: str | None, filters: int | None, **options: Any) -> TrainConfig:
-    network = NETWORKS[preset]
-    if widths:
-        try:
-            values = tuple(int(width) for width in widths.split(","))
-        except ValueError:
-            values = ()
-        if len(values) != len(network.widths) or min(values) < 1:
-            raise ParameterInvalid(
-                f"--widths {widths}: give {len(network.widths)} positive numbers, such as "
-                f"{','.join(map(str, network.widths))}."
-            )
-        network = replace(network, widths=values)
-    if filters:
-        network = replace(network, branch_filters=filters)
-    return PRESETS[preset].with_options(network=network, **options)
+def _config(name: str, width: int | None, crop_px: int | None, **options: Any) -> TrainConfig:
+    config = method_named(name).config
+    if width is not None or crop_px is not None:
+        config = config.fitted(width or FULL_WIDTH, crop_px or config.crop_px)
+    return config.with_options(**options)
 
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

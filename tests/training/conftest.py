@@ -29,9 +29,11 @@ def tiny_config() -> Callable[..., TrainConfig]:
             "sampling": "random",
             "style_source": "other",
             "stain_jitter": 0.5,
-            "weights": LossWeights(kld=0.01, colour=0.05, projected=1.0),
+            "weights": LossWeights(
+                feature=10.0, perceptual=10.0, kld=0.01, regression=1.0, colour=0.05, projected=1.0
+            ),
             "kld_reduction": "sample_mean",
-            "discriminator_norm": "none",
+            "discriminator_norm": "spectral",
             "discriminator_width": 8,
             "generator_spectral_norm": False,
             "bn_batches": 2,

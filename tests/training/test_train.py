@@ -16,7 +16,7 @@ from tests.training.fakes import random_vgg
 from training.data.crops import LoadedSlide
 
 ROOT = Path(__file__).parents[2]
-SMALL = ["--widths", "8,8,8,8,8,8,8", "--filters", "4", "--crop", "64", "--batch", "2"]
+SMALL = ["--width", "8", "--crop", "64", "--batch", "2"]
 SMALL += ["--workers", "0", "--device", "cpu"]
 
 
@@ -90,7 +90,8 @@ def test_two_processes_stop_together_resume_and_export(folder: Path) -> None:
     [
         (["--crop", "100"], "multiple of 16"),
         (["--crop", "512"], "320 x 320 px"),
-        (["--widths", "8,8"], "7 positive numbers"),
+        (["--width", "12"], "multiple of 8"),
+        (["--method", "cyclegan"], "no method 'cyclegan'"),
         (["--vgg", "nowhere.safetensors"], "No VGG19 weights"),
         (["--data", "nowhere"], "no folder nowhere"),
     ],

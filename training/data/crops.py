@@ -1,4 +1,4 @@
-"""Training crops: sample number -> (layout maps, image, style image), and nothing else.
+"""Training crops: sample number -> (condition, image, style image), and nothing else.
 
 Sample k of a run is a pure function of (seed, k): loading in any number of processes, or
 stopping and resuming at sample k, gives the same crops.
@@ -16,10 +16,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from model.errors import DataInvalid
-from model.layout import layout_maps
+from training.conditions import condition_maps
 from training.config import TrainConfig
 from training.data.augment import TURN_MARGIN, StainJitter, median_blur, turn
 from training.data.monuseg import Slide
+from training.networks import condition_of, direction_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ def load_slides(slides: Sequence[Slide], *, smallest_px: int) -> list[LoadedSlid
 
 
 class CropDataset(Dataset[dict[str, Tensor]]):
-    """Item k: ``layout`` (C, S, S) float32; ``image`` (3, S, S), ``style`` (3, T, T) uint8."""
+    """Item k: ``layout`` (C, S, S) float32, the condition of the network; ``image`` (3, S, S) and
+    ``style`` (3, T, T) uint8."""
 
     def __init__(self, slides: Sequence[LoadedSlide], config: TrainConfig) -> None:
         self.slides = list(slides)
@@ -82,7 +84,8 @@ class CropDataset(Dataset[dict[str, Tensor]]):
             image, style = jitter(image), jitter(style)
         if rng.random() < config.median_blur:
             image = median_blur(image)
-        layout = layout_maps(labels, config.network.direction).stacked()
+        network = config.network
+        layout = condition_maps(labels, condition_of(network), direction_of(network))
         return {
             "layout": torch.from_numpy(layout),
             "image": torch.from_numpy(image).permute(2, 0, 1),

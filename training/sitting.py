@@ -1,0 +1,86 @@
+"""One sitting of a long run: how it shows its progress, keeps a log, and is asked to stop."""
+
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich import progress as rich_progress
+
+LOG_NAME = "log.jsonl"
+
+
+class Log:
+    """JSON lines in ``run``/log.jsonl: the mean of each loss term over some steps, the speed, and
+    the share of the time that went by waiting for data."""
+
+    def __init__(self, run: Path, step: int) -> None:
+        self.path = run / LOG_NAME
+        self._images, self._seconds, self._waited = 0, 0.0, 0.0
+        # Lines beyond the saved state will be written again; so will a half-written last one.
+        text = self.path.read_text("utf-8") if self.path.is_file() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        self.path.write_text("".join(kept), "utf-8")
+
+    def add(self, *, images: int, seconds: float, waited: float) -> None:
+        """A step took ``seconds`` for its images, ``waited`` of them without any data."""
+        self._images += images
+        self._seconds += seconds
+        self._waited += waited
+
+    def write(self, step: int, terms: Mapping[str, float]) -> None:
+        """A line for the steps up to ``step`` since the last line; ``terms`` are their means."""
+        line: dict[str, Any] = {"step": step}
+        line |= {name: round(value, 5) for name, value in terms.items()}
+        line["images_per_second"] = round(self._images / self._seconds, 3)
+        line["waiting"] = round(self._waited / self._seconds, 4)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self._images, self._seconds, self._waited = 0, 0.0, 0.0
+
+
+@contextmanager
+def stop_signal() -> Iterator[threading.Event]:
+    """An event set by SIGINT or SIGTERM; the step in hand is finished and saved."""
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+    previous = {
+        number: signal.signal(number, lambda *_: stopped.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield stopped
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def progress_bar(
+    title: str, steps: int, done: int, *, shown: bool = True
+) -> Iterator[Callable[[int, Mapping[str, float] | None], None]]:
+    """A bar on the terminal, and the function that moves it: (steps done, terms to print, or
+    None to leave those that stand there)."""
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.BarColumn(),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn("{task.fields[terms]}"),
+    )
+    with rich_progress.Progress(*columns, disable=not shown) as bar:
+        task = bar.add_task(title, total=steps, completed=done, terms="")
+
+        def update(step: int, terms: Mapping[str, float] | None) -> None:
+            bar.update(task, completed=step)
+            if terms is not None:
+                text = " ".join(f"{name[:4]} {value:.2f}" for name, value in terms.items())
+                bar.update(task, terms=text)
+
+        yield update

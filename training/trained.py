@@ -1,0 +1,147 @@
+"""A baseline after training, with the two methods that ``Synthesizer`` has.
+
+SIAN's own networks become checkpoints (``training/export.py``) and are judged as they are
+served. The other methods are kept with their training configuration and are never served.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from model.config import NetworkConfig
+from model.encoder import StyleEncoder
+from model.errors import CheckpointMissing, CheckpointTruncated, ParameterInvalid
+from model.pixels import channels_last, image_to_pm1, place, pm1_to_image
+from model.synthesizer import Synthesizer
+from model.version import code_version
+from training.conditions import condition_maps
+from training.config import TrainConfig
+from training.data.crops import LoadedSlide
+from training.evaluation.protocol import TileModel
+from training.export import export
+from training.finish import finished_networks
+from training.networks import AnyGenerator, build, condition_of, direction_of, smallest_px
+from training.state import Progress
+from training.step import Stepper
+
+RESULT_NAME = "checkpoint.safetensors"
+
+
+class Trained:
+    """A generator and encoder in evaluation mode, and the configuration they were trained with."""
+
+    def __init__(self, generator: AnyGenerator, encoder: StyleEncoder, config: TrainConfig) -> None:
+        self.generator, self.encoder, self.config = generator, encoder, config
+        self.device = next(generator.parameters()).device
+
+    @classmethod
+    def load(cls, path: Path, *, device: str = "cpu") -> "Trained":
+        """Read what ``save_trained`` wrote.
+
+        Raises:
+            CheckpointMissing, CheckpointTruncated: there is none, or it is damaged.
+        """
+        if not path.is_file():
+            raise CheckpointMissing(f"There is no trained network {path}. Train it first.")
+        try:
+            with safe_open(path, "pt", device=device) as file:
+                config = TrainConfig.from_dict(json.loads(file.metadata()["config"]))
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise CheckpointTruncated(
+                f"{path} is cut short or damaged ({error}). Delete it and train again."
+            ) from None
+        generator, encoder = build(config.network)
+        for name, network in (("generator", generator), ("encoder", encoder)):
+            place(network, device).load_state_dict(
+                {
+                    key.removeprefix(f"{name}/"): value.float()
+                    for key, value in tensors.items()
+                    if key.startswith(f"{name}/")
+                }
+            )
+        return cls(generator.eval(), encoder.eval(), config)
+
+    @torch.inference_mode()
+    def encode_style(self, image_u8: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Style vector (D,) of a reference image (H, W, 3); D is 0 for a method without."""
+        vector = self.encoder.encode(image_to_pm1(image_u8).to(self.device))
+        return vector[0].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def synthesize(
+        self, mask_labels: NDArray[Any], style: NDArray[np.float32], *, seed: int
+    ) -> NDArray[np.uint8]:
+        """A tile (H, W, 3) for an instance mask (H, W); the same inputs give the same tile.
+
+        Raises:
+            ParameterInvalid: the network cannot draw a tile of this size.
+        """
+        network = self.config.network
+        stride, smallest = network.stride, smallest_px(network)
+        if any(side % stride or side < smallest for side in mask_labels.shape):
+            raise ParameterInvalid(
+                f"The mask is {mask_labels.shape[1]} x {mask_labels.shape[0]} px; this network "
+                f"draws sides that are multiples of {stride} and at least {smallest}."
+            )
+        maps = condition_maps(mask_labels, condition_of(network), direction_of(network))
+        condition = channels_last(torch.from_numpy(maps)[None].to(self.device))
+        vector = torch.from_numpy(style)[None].to(self.device)
+        with torch.random.fork_rng():  # pix2pix draws its dropout from torch's generators
+            torch.manual_seed(seed)
+            return pm1_to_image(self.generator(condition, vector))
+
+
+def save_trained(
+    path: Path, stepper: Stepper, progress: Progress, slides: Sequence[LoadedSlide]
+) -> None:
+    """Write the finished networks as float16, whole or not at all. ``slides``: those trained on."""
+    generator, encoder = finished_networks(stepper, slides)
+    tensors = {
+        f"{name}/{key}": value.half() if value.is_floating_point() else value
+        for name, network in (("generator", generator), ("encoder", encoder))
+        for key, value in network.state_dict().items()
+    }
+    metadata = {
+        "config": json.dumps(stepper.config.to_dict()),
+        "steps": str(progress.step),
+        "hours": f"{progress.seconds / 3600:.2f}",
+        "slides": json.dumps([slide.id for slide in slides]),
+        "code_version": code_version(),
+    }
+    partial = path.with_suffix(".tmp")
+    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
+    partial.replace(path)
+
+
+def finish(
+    method: str,
+    run: Path,
+    stepper: Stepper,
+    progress: Progress,
+    slides: Sequence[LoadedSlide],
+    *,
+    checkpoint: Path | None = None,
+) -> Path:
+    """Write the result of a run: a checkpoint of SIAN's networks, or the networks of another
+    method; by default to ``run``/checkpoint.safetensors. Returns its path."""
+    target = checkpoint or run / RESULT_NAME
+    if isinstance(stepper.config.network, NetworkConfig):
+        export(target, stepper, progress, slides, name=method)
+    else:
+        save_trained(target, stepper, progress, slides)
+    return target
+
+
+def load_result(path: Path, *, device: str = "cpu") -> TileModel:
+    """What ``finish`` wrote, ready to synthesize. Raises CheckpointError."""
+    if path.with_suffix(".json").is_file():
+        return Synthesizer.load(path, device=device)
+    return Trained.load(path, device=device)
