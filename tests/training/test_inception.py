@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from model.errors import WeightsMissing
+from tests.training.random_inception import RandomInception
 from training.data.monuseg import read_dataset
 from training.metrics.inception import Inception, fold_batch_norm
 
@@ -57,8 +58,10 @@ def test_files_that_are_not_the_weights(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match=r"lack Mixed_7a"):
         Inception.load(tmp_path / "other.pth")
     torch.save({"layer.conv.weight": torch.zeros(1, 1, 1, 1)}, tmp_path / "no-norm.pth")
-    with pytest.raises(WeightsMissing, match="cannot be read"):
-        Inception.load(tmp_path / "no-norm.pth")
+    torch.save([torch.zeros(3)], tmp_path / "list.pth")
+    for name in ("no-norm.pth", "list.pth"):
+        with pytest.raises(WeightsMissing, match="cannot be read"):
+            Inception.load(tmp_path / name)
 
 
 def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
@@ -70,6 +73,27 @@ def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsMissing, match="cannot be read"):
         Inception.load(tmp_path / "trap.pth")
     assert not (tmp_path / "it-ran").exists()
+
+
+def test_the_whole_network_is_the_published_one() -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (2, 38, 38, 3), dtype=np.uint8)
+    images = coarse.repeat(8, axis=1).repeat(8, axis=2)[:, :299, :299]
+    network = RandomInception()
+    expected = network(torch.from_numpy(images).permute(0, 3, 1, 2) / 127.5 - 1)
+    folded = fold_batch_norm(network.state)
+    features = Inception(folded).features(images)
+    assert list(features) == [768, 1280, 2048]
+    for dims, rows in features.items():
+        assert rows.shape == (2, dims)
+        assert np.abs(rows[0] - rows[1]).mean() > 0.01
+        np.testing.assert_allclose(rows, expected[dims].numpy(), rtol=1e-3, atol=1e-3)
+    part = {name: w for name, w in folded.items() if not name.startswith(("Mixed_7b", "Mixed_7c"))}
+    partial = Inception(part)
+    assert partial.fingerprint != Inception(folded).fingerprint
+    for dims, rows in partial.features(images).items():
+        np.testing.assert_array_equal(rows, features.pop(dims))
+    assert list(features) == [2048]
 
 
 def test_features(inception: Inception, tiles: list[NDArray[np.uint8]]) -> None:
@@ -100,7 +124,8 @@ def test_a_tile_has_the_same_features_in_any_company(
 
 
 def test_nothing_in_nothing_out(inception: Inception) -> None:
-    assert inception.features([])[768].shape == (0, 768)
+    empty = inception.features([])
+    assert {dims: rows.shape for dims, rows in empty.items()} == {768: (0, 768), 1280: (0, 1280)}
 
 
 def test_an_unfolded_official_file_gives_the_same(

@@ -1,4 +1,4 @@
-"""Inception features on disk, so that real tiles pass the network once for all evaluations."""
+"""Features on disk, so that real tiles pass a network once for all evaluations."""
 
 import hashlib
 import os
@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from training.metrics.features import FeatureNetwork
 from training.metrics.frechet import Features
-from training.metrics.inception import Inception
 
 # Part of every key: raise it when the way features are computed changes.
-_REVISION = "1"
+_REVISION = "2"
 
 
 class FeatureCache:
@@ -23,8 +23,8 @@ class FeatureCache:
     ``folder`` is made when first needed; a file there that cannot be read is computed again.
     """
 
-    def __init__(self, inception: Inception, folder: Path) -> None:
-        self._inception = inception
+    def __init__(self, network: FeatureNetwork, folder: Path) -> None:
+        self._network = network
         self._folder = folder
 
     def features(
@@ -34,17 +34,17 @@ class FeatureCache:
         keep: bool = True,
         advance: Callable[[int], object] = lambda images: None,
     ) -> dict[int, Features]:
-        """As ``Inception.features``, from disk if the same tiles were seen before.
+        """As ``network.features``, from disk if the same tiles were seen before.
 
         ``keep=False`` for tiles that no other evaluation will see: nothing is stored.
         """
         if not keep:
-            return self._inception.features(images_u8, advance=advance)
+            return self._network.features(images_u8, advance=advance)
         path = self._folder / f"{self._key(images_u8)}.safetensors"
         try:
             found = {int(dims): rows for dims, rows in load_file(path).items()}
         except (OSError, SafetensorError):
-            found = self._inception.features(images_u8, advance=advance)
+            found = self._network.features(images_u8, advance=advance)
             self._store(path, found)
         else:
             advance(len(images_u8))
@@ -58,7 +58,7 @@ class FeatureCache:
         partial.replace(path)
 
     def _key(self, images_u8: Sequence[NDArray[np.uint8]]) -> str:
-        digest = hashlib.sha256(f"{_REVISION} {self._inception.fingerprint}".encode())
+        digest = hashlib.sha256(f"{_REVISION} {self._network.fingerprint}".encode())
         for image_u8 in images_u8:
             digest.update(str(image_u8.shape).encode())
             digest.update(image_u8.tobytes())

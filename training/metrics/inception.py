@@ -1,73 +1,62 @@
 """Features of the Inception-v3 that Frechet Inception Distance was defined with.
 
 The network of 2015-12-05 (Szegedy et al., arXiv 1512.00567, in the variant that pytorch-fid
-converted from TensorFlow), as far as Mixed_7a: its later blocks only serve the 2048-feature
-distance. Batch norm is folded into the convolutions. It differs from torchvision's model in
-its weights and in its average pooling, which does not count the padding.
+converted from TensorFlow), without its classifier. Batch norm is folded into the convolutions. It
+differs from torchvision's model in its weights, in its average pooling, which does not count the
+padding, and in its last block, which has a max pooling instead.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from pickle import UnpicklingError
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from model.errors import WeightsMissing
+from training.metrics.features import (
+    UNREADABLE,
+    Weights,
+    fold,
+    for_inference,
+    in_batches,
+    read_weights,
+    sha256_of,
+)
+from training.metrics.frechet import Features
 
 INPUT_SIZE_PX = 299
-FEATURES = {768: "Mixed_6e", 1280: "Mixed_7a"}
-"""Feature dimension -> the block whose spatial mean it is (pytorch-fid's ``--dims``)."""
+FEATURES = {"Mixed_6e": 768, "Mixed_7a": 1280, "Mixed_7c": 2048}
+"""Block -> number of features: its channels' spatial means. 2048 is the published FID's pool3."""
 
-_BATCH_NORM_EPS = 1e-3
-_UNREADABLE = (
-    OSError,
-    EOFError,
-    KeyError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    UnpicklingError,
-    SafetensorError,
-)
-_LAST_CONV = "Mixed_7a.branch7x7x3_4.conv.weight"
+_LAST_NEEDED = "Mixed_7a.branch7x7x3_4.conv.weight"
+_LAST = "Mixed_7c.branch_pool.conv.weight"
 
 
 class Inception:
     """The network with its weights; evaluates, never trains.
 
     ``weights`` maps "<block>.<branch>.conv.weight" (O, I, kH, kW) and ".conv.bias" (O,) to
-    float32 tensors with batch norm folded in.
+    float32 tensors with batch norm folded in. They may end with Mixed_7a; the last two blocks
+    only serve the 2048 features.
     """
 
-    def __init__(self, weights: dict[str, torch.Tensor]) -> None:
-        if _LAST_CONV not in weights:
+    def __init__(self, weights: Weights) -> None:
+        if _LAST_NEEDED not in weights:
             raise WeightsMissing(
-                f"The Inception weights lack {_LAST_CONV}. Pass the FID Inception-v3 of "
+                f"The Inception weights lack {_LAST_NEEDED}. Pass the FID Inception-v3 of "
                 "2015-12-05 (pt_inception-2015-12-05-6726825d.pth, or its layers up to Mixed_7a "
                 "as safetensors); torchvision's Inception-v3 is another network."
             )
-        self._weights = {
-            name: tensor.to(torch.float32).contiguous(memory_format=torch.channels_last)
-            if tensor.ndim == 4
-            else tensor.to(torch.float32)
-            for name, tensor in weights.items()
-        }
+        self._weights = for_inference(weights)
+        self._whole = _LAST in weights
 
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over the weights; names the network in caches of its features."""
-        digest = hashlib.sha256()
-        for name in sorted(self._weights):
-            digest.update(name.encode())
-            digest.update(self._weights[name].numpy().tobytes())
-        return digest.hexdigest()
+        return sha256_of(self._weights)
 
     @classmethod
     def load(cls, path: Path) -> "Inception":
@@ -76,24 +65,23 @@ class Inception:
         The .pth is read without running any code it may hold. Raises WeightsMissing.
         """
         try:
-            if path.suffix == ".safetensors":
-                return cls(load_file(path))
-            return cls(fold_batch_norm(torch.load(path, map_location="cpu", weights_only=True)))
-        except _UNREADABLE as error:
+            weights = read_weights(path)
+            return cls(weights if path.suffix == ".safetensors" else fold_batch_norm(weights))
+        except UNREADABLE as error:
             raise WeightsMissing(
                 f"The Inception weights cannot be read from {path} ({error}). Download "
                 "pt_inception-2015-12-05-6726825d.pth from the pytorch-fid releases and pass it."
             ) from error
 
-    @torch.inference_mode()
     def features(
         self,
         images_u8: Iterable[NDArray[np.uint8]],
         *,
         batch_size: int = 4,
         advance: Callable[[int], object] = lambda images: None,
-    ) -> dict[int, NDArray[np.float64]]:
-        """One row of features per image: {768: (N, 768), 1280: (N, 1280)}, float64.
+    ) -> dict[int, Features]:
+        """One row of features per image: {768: (N, 768), 1280: (N, 1280)}, float64, and
+        2048: (N, 2048) where the weights are whole.
 
         Images are RGB uint8 (H, W, 3), all of one size. As in pytorch-fid they are scaled to
         299 x 299 by bilinear interpolation (align_corners=False, no anti-aliasing) and to
@@ -101,19 +89,14 @@ class Inception:
         batch how many images it had. Batches of 4 are fastest on few CPU cores, where larger
         ones fall out of the caches.
         """
-        images = list(images_u8)
-        rows: dict[int, list[NDArray[np.float64]]] = {dims: [] for dims in FEATURES}
-        for start in range(0, len(images), batch_size):
-            batch_u8 = torch.from_numpy(np.stack(images[start : start + batch_size]))
-            image_01 = batch_u8.permute(0, 3, 1, 2).to(torch.float32) / 255
-            for name, x in self._forward(image_01):
-                for dims, block in FEATURES.items():
-                    if name == block:
-                        rows[dims].append(x.mean(dim=(2, 3)).to(torch.float64).numpy())
-            advance(len(batch_u8))
+        dims = [FEATURES[block] for block, _ in self._blocks() if block in FEATURES]
+        return in_batches(self._pools, images_u8, dims, batch_size=batch_size, advance=advance)
+
+    def _pools(self, pixels: torch.Tensor) -> dict[int, torch.Tensor]:
         return {
-            dims: np.concatenate(parts) if parts else np.empty((0, dims))
-            for dims, parts in rows.items()
+            FEATURES[block]: x.mean(dim=(2, 3))
+            for block, x in self._forward(pixels / 255)
+            if block in FEATURES
         }
 
     def _forward(self, image_01: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
@@ -132,8 +115,8 @@ class Inception:
             x = step(x, block)
             yield block, x
 
-    def _blocks(self) -> list[tuple[str, Callable[[torch.Tensor, str], torch.Tensor]]]:
-        return [
+    def _blocks(self) -> Sequence[tuple[str, Callable[[torch.Tensor, str], torch.Tensor]]]:
+        blocks = [
             ("Mixed_5b", self._mixed_5),
             ("Mixed_5c", self._mixed_5),
             ("Mixed_5d", self._mixed_5),
@@ -143,7 +126,10 @@ class Inception:
             ("Mixed_6d", self._mixed_6),
             ("Mixed_6e", self._mixed_6),
             ("Mixed_7a", self._mixed_7a),
+            ("Mixed_7b", self._mixed_7b),
+            ("Mixed_7c", self._mixed_7c),
         ]
+        return blocks if self._whole else blocks[:-2]
 
     def _conv(
         self, x: torch.Tensor, name: str, stride: int = 1, padding: int | None = None
@@ -161,6 +147,9 @@ class Inception:
             x = self._conv(x, f"{prefix}_{index}")
         name = f"{prefix}_{count}"
         return self._conv(x, name) if last_stride == 1 else self._conv(x, name, 2, padding=0)
+
+    def _fork(self, x: torch.Tensor, prefix: str) -> torch.Tensor:
+        return torch.cat([self._conv(x, f"{prefix}a"), self._conv(x, f"{prefix}b")], dim=1)
 
     def _pooled(self, x: torch.Tensor, block: str) -> torch.Tensor:
         pooled = F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
@@ -200,23 +189,35 @@ class Inception:
         ]
         return torch.cat(branches, dim=1)
 
+    def _mixed_7b(self, x: torch.Tensor, block: str) -> torch.Tensor:
+        return torch.cat([*self._wide(x, block), self._pooled(x, block)], dim=1)
 
-def fold_batch_norm(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def _mixed_7c(self, x: torch.Tensor, block: str) -> torch.Tensor:
+        # The published network pools the maximum here, most likely by mistake; every published
+        # distance has it.
+        pooled = self._conv(F.max_pool2d(x, 3, stride=1, padding=1), f"{block}.branch_pool")
+        return torch.cat([*self._wide(x, block), pooled], dim=1)
+
+    def _wide(self, x: torch.Tensor, block: str) -> list[torch.Tensor]:
+        inner = self._conv(x, f"{block}.branch3x3_1")
+        double = self._chain(x, f"{block}.branch3x3dbl", 1, 2)
+        return [
+            self._conv(x, f"{block}.branch1x1"),
+            self._fork(inner, f"{block}.branch3x3_2"),
+            self._fork(double, f"{block}.branch3x3dbl_3"),
+        ]
+
+
+def fold_batch_norm(state: Weights) -> Weights:
     """Convolutions with the batch norm behind each folded in.
 
     ``state`` has pytorch-fid's names: "<layer>.conv.weight" and "<layer>.bn.{weight, bias,
     running_mean, running_var}". Other entries (the classifier) are left out.
     """
     folded = {}
-    for name, weight in state.items():
-        if not name.endswith(".conv.weight"):
-            continue
-        layer = name.removesuffix(".conv.weight")
-        norm = {
-            part: state[f"{layer}.bn.{part}"].double()
-            for part in ("weight", "bias", "running_mean", "running_var")
-        }
-        scale = norm["weight"] / torch.sqrt(norm["running_var"] + _BATCH_NORM_EPS)
-        folded[name] = (weight.double() * scale[:, None, None, None]).float()
-        folded[f"{layer}.conv.bias"] = (norm["bias"] - norm["running_mean"] * scale).float()
+    for name in state:
+        if name.endswith(".conv.weight"):
+            layer = name.removesuffix(".conv.weight")
+            weight, bias = fold(state, f"{layer}.conv", f"{layer}.bn")
+            folded[name], folded[f"{layer}.conv.bias"] = weight, bias
     return folded
