@@ -86,8 +86,7 @@ class MultiScaleDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.scales = nn.ModuleList(
-            PatchDiscriminator(condition_channels + 3, width, norm, padding)
-            for _ in range(scales)
+            PatchDiscriminator(condition_channels + 3, width, norm, padding) for _ in range(scales)
         )
         self._initialise(norm)
 

@@ -1,0 +1,1 @@
+"""SegNet on nuclei: the network that judges synthetic tiles, and that they are to improve."""

@@ -1,0 +1,133 @@
+"""Training crops of annotated images: sample number -> (image, classes).
+
+Sample k is a function of (seed, k), as in ``training.data.crops``.
+
+With traditional augmentation a crop is turned by a random symmetry of the square, half of the
+crops by any angle before that (bilinear image, nearest labels), and one in ten is blurred by a
+3 x 3 median.
+"""
+
+import math
+import signal
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from model.errors import DataInvalid
+from training.data.augment import TURN_MARGIN, median_blur, turn
+from training.segmentation.config import SegNetConfig
+from training.segmentation.instances import class_map
+
+_ANY_ANGLE, _BLURRED = 0.5, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Annotated:
+    """An image (H, W, 3) uint8 and its instance mask (H, W): a real slide or a synthetic tile."""
+
+    image_u8: NDArray[np.uint8]
+    labels: NDArray[np.int32]
+
+
+class AnnotatedCrops(Dataset[dict[str, Tensor]]):
+    """Item k: ``image`` (3, S, S) uint8 and ``classes`` (S, S) uint8.
+
+    Crops lie anywhere. An image is drawn as often as the number of crops on its grid of a stride
+    of half a crop, so that slides and tiles count as in the union of these crops: with 256 px,
+    49 for a slide of 1000 px and 1 for a tile of 256 px.
+
+    Raises:
+        DataInvalid: no images, or one smaller than a crop.
+    """
+
+    def __init__(self, images: Sequence[Annotated], config: SegNetConfig) -> None:
+        side = config.crop_px
+        if not images:
+            raise DataInvalid("There are no images to train a SegNet on; check --data.")
+        for image in images:
+            height, width = image.labels.shape
+            if min(height, width) < side:
+                raise DataInvalid(
+                    f"A training image is {width} x {height} px, smaller than the crops of "
+                    f"{side} px. Leave it out or lower crop_px."
+                )
+        self.images = list(images)
+        self.config = config
+        counts = [math.prod(_grid_count(n, side) for n in i.labels.shape) for i in images]
+        self._last_places = np.cumsum(counts)
+
+    def __len__(self) -> int:
+        return self.config.steps * self.config.batch_size
+
+    def __getitem__(self, k: int) -> dict[str, Tensor]:
+        side, augment = self.config.crop_px, self.config.augment
+        rng = np.random.default_rng((self.config.seed, k))
+        place = rng.integers(self._last_places[-1])
+        source = self.images[int(np.searchsorted(self._last_places, place, side="right"))]
+        row, col = (int(rng.integers(n - side + 1)) for n in source.labels.shape)
+        any_angle = augment and rng.random() < _ANY_ANGLE
+        margin = math.ceil(side * (TURN_MARGIN - 1) / 2) if any_angle else 0
+        image, labels = _window(source, row - margin, col - margin, side + 2 * margin)
+        if augment:
+            image, labels = turn(image, labels, "any" if any_angle else "quarter", rng)
+        middle = np.s_[margin : margin + side, margin : margin + side]
+        image, labels = np.ascontiguousarray(image[middle]), labels[middle]
+        if augment and rng.random() < _BLURRED:
+            image = median_blur(image)
+        return {
+            "image": torch.from_numpy(image).permute(2, 0, 1),
+            "classes": torch.from_numpy(class_map(labels)),
+        }
+
+
+def batches(
+    dataset: AnnotatedCrops, *, first_step: int, workers: int, rank: int, world: int
+) -> Iterator[dict[str, Tensor]]:
+    """This process' share of every batch from ``first_step`` on, in order."""
+    config = dataset.config
+    share = config.batch_size // world
+    samples = [
+        step * config.batch_size + rank * share + place
+        for step in range(first_step, config.steps)
+        for place in range(share)
+    ]
+    loader: DataLoader[dict[str, Tensor]] = DataLoader(
+        dataset,
+        batch_size=share,
+        sampler=samples,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_leave_signals_to_the_parent,
+    )
+    return iter(loader)
+
+
+def _leave_signals_to_the_parent(_: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _grid_count(length: int, side: int) -> int:
+    """Crops at a stride of half a crop that cover a side from end to end."""
+    return math.ceil((length - side) / (side // 2)) + 1
+
+
+def _window(
+    source: Annotated, top: int, left: int, side: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """A square of an image, which is mirrored beyond its borders."""
+    height, width = source.labels.shape
+    rows, columns = _mirrored(top, side, height)[:, None], _mirrored(left, side, width)
+    return source.image_u8[rows, columns], source.labels[rows, columns]
+
+
+def _mirrored(start: int, count: int, length: int) -> NDArray[np.intp]:
+    """Indices from ``start`` on, reflected at 0 and ``length`` - 1."""
+    turns = np.abs(np.arange(start, start + count)) % (2 * length - 2)
+    return np.asarray(np.minimum(turns, 2 * length - 2 - turns))
