@@ -7,9 +7,10 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Never
 
 import typer
+from typer.exceptions import TyperException
 
 from app.jobs_cli import jobs
 from model.errors import (
@@ -25,7 +26,7 @@ app = typer.Typer(
     name="sian",
     help="Annotated H&E on demand: synthetic tiles whose nuclei lie where an instance mask has "
     "them, in the stain of a reference image or an organ preset.",
-    no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 app.add_typer(jobs, name="jobs")
@@ -41,19 +42,30 @@ CheckpointOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[
-    str | None, typer.Option(help="cpu, cuda or cuda:N.", show_default="SIAN_DEVICE, or cpu")
+    str | None, typer.Option(help="cpu, mps, cuda or cuda:N.", show_default="SIAN_DEVICE, or cpu")
 ]
 
 
 def main() -> None:
-    """Entry point: an error of ours is one line on stderr and its exit code."""
+    """Entry point: an error is one line on stderr and its exit code. Alone it is ``--help``."""
     try:
-        app()
+        sys.exit(app(sys.argv[1:] or ["--help"], prog_name="sian", standalone_mode=False) or 0)
     except SianError as error:
         from app.problems import OUTCOMES
 
-        print(f"sian: {' '.join(str(error).split())}", file=sys.stderr)
-        sys.exit(OUTCOMES[type(error)].exit_code)
+        _fail(str(error), OUTCOMES[type(error)].exit_code)
+    except TyperException as error:
+        _fail(f"{error.format_message().rstrip('.')}. {_where_to_read(error)}", error.exit_code)
+
+
+def _fail(message: str, exit_code: int) -> Never:
+    print(f"sian: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(exit_code)
+
+
+def _where_to_read(error: TyperException) -> str:
+    context: typer.Context | None = getattr(error, "ctx", None)
+    return f"See '{'sian' if context is None else context.command_path} --help'."
 
 
 def _print_version(wanted: bool) -> None:
@@ -82,14 +94,15 @@ def serve(
     checkpoint: CheckpointOption = None,
     device: DeviceOption = None,
 ) -> None:
-    """Start the web service: all in one process, or the HTTP front end of a deployment if
-    SIAN_BROKER_URL is set.
+    """Start the web service.
+
+    All in one process, or the HTTP front end of a deployment if SIAN_BROKER_URL is set.
 
     The settings are environment variables, see docs/http-api.md: SIAN_CHECKPOINT,
     SIAN_DATA_DIR, SIAN_BROKER_URL, SIAN_ARTIFACTS_URL, SIAN_DEVICE, SIAN_PRECISION, SIAN_THREADS,
     SIAN_MAX_BATCH, SIAN_MAX_WAIT_MS, SIAN_QUEUE_LIMIT, SIAN_RETENTION_HOURS, SIAN_MAX_UPLOAD_MB,
     SIAN_MAX_STYLE_MPX, SIAN_RESPONSE_WAIT_S, SIAN_API_KEYS, SIAN_ALLOW_ANONYMOUS,
-    SIAN_RATE_LIMIT, SIAN_DRAIN_S, SIAN_LOG_FORMAT.
+    SIAN_RATE_LIMIT, SIAN_TRUSTED_PROXIES, SIAN_DRAIN_S, SIAN_LOG_FORMAT.
     """
     from app.server import run
     from app.settings import Settings
@@ -111,11 +124,12 @@ def worker(
         ),
     ] = False,
 ) -> None:
-    """Start a worker: takes jobs from Redis (SIAN_BROKER_URL) and runs them on one device.
+    """Start a worker of a deployment.
 
-    The settings are environment variables, see docs/http-api.md; front ends and workers share
-    SIAN_BROKER_URL, SIAN_ARTIFACTS_URL, SIAN_CHECKPOINT and SIAN_RETENTION_HOURS. SIGTERM lets
-    the batch on the device finish; the rest goes back to the queue.
+    It takes jobs from Redis (SIAN_BROKER_URL) and runs them on one device. The settings are
+    environment variables, see docs/http-api.md; front ends and workers share SIAN_BROKER_URL,
+    SIAN_ARTIFACTS_URL, SIAN_CHECKPOINT and SIAN_RETENTION_HOURS. SIGTERM lets the batch on the
+    device finish; the rest goes back to the queue.
     """
     from app import deployment, logs
     from app.settings import Settings
@@ -235,7 +249,7 @@ def styles(checkpoint: CheckpointOption = None) -> None:
 
 @app.command(add_help_option=False, context_settings=_ANY_ARGUMENTS)
 def evaluate(context: typer.Context) -> None:
-    """Measure a checkpoint on test slides: placement, stain, texture, Frechet distance."""
+    """Measure a checkpoint on test slides."""
     _forward(context, "training.evaluate", "evaluate")
 
 
@@ -245,18 +259,26 @@ def train(context: typer.Context) -> None:
     _forward(context, "training.train", "train")
 
 
+@app.command(add_help_option=False, context_settings=_ANY_ARGUMENTS)
+def experiment(context: typer.Context) -> None:
+    """Make the paper's tables and figures."""
+    _forward(context, "training.experiment", "experiment")
+
+
 def _forward(context: typer.Context, module: str, function: str) -> None:
     """Run a command of the training package, which imports torch, with the arguments given."""
     try:
         command: Callable[..., None] = getattr(importlib.import_module(module), function)
     except ModuleNotFoundError as error:
         raise TrainingError(
-            f"sian {function} needs the package {error.name}; install it with: "
-            "pip install 'sian[training]'"
+            f"sian {function} needs the package {error.name}; install it with: .venv/bin/pip "
+            "install --constraint constraints.txt --editable '.[engine,training]'"
         ) from None
-    forwarded = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    forwarded = typer.Typer(
+        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False
+    )
     forwarded.command()(command)
-    forwarded(context.args, prog_name=f"sian {function}")
+    raise typer.Exit(forwarded(context.args, prog_name=f"sian {function}", standalone_mode=False))
 
 
 def _read(path: Path, what: str, missing: type[SianError]) -> bytes:

@@ -34,7 +34,8 @@ def job_document(request: Request, service: Service, moment: Moment) -> JobDocum
         links=JobLinks(
             self=self,
             events=request.url_for("get_events", job_id=job.id).path,
-            cancel=self,
+            cancel=None if job.is_finished else self,
+            remove=self if job.is_finished else None,
         ),
         outputs=[
             OutputDocument(

@@ -38,7 +38,13 @@ class JobLinks(BaseModel):
         description="Server-sent events: this document whenever it changes.",
         examples=[f"/jobs/{_ID}/events"],
     )
-    cancel: str = Field(description="DELETE this to cancel the job.", examples=[f"/jobs/{_ID}"])
+    cancel: str | None = Field(
+        description="DELETE this to cancel the job; null once it has finished.", examples=[None]
+    )
+    remove: str | None = Field(
+        description="DELETE this to remove the job and its tiles; null until it has finished.",
+        examples=[f"/jobs/{_ID}"],
+    )
 
 
 class OutputDocument(BaseModel):

@@ -7,7 +7,6 @@ the nuclei packed so that most of them touch. Writes benchmarks/results/layout.j
 """
 
 import os
-import sys
 
 os.environ["OMP_NUM_THREADS"] = "1"  # before numpy and scipy are loaded
 
@@ -15,9 +14,10 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -29,7 +29,7 @@ from training.results import write_results
 
 CASES = ((256, 100, 20.0), (1000, 500, 400.0))  # side, nuclei, target in ms
 REPEATS = 15
-RESULTS = Path(__file__).parent / "results" / "layout.json"
+RESULT = Path(__file__).parent / "results" / "layout.json"
 
 
 def nuclei(side: int, count: int, spread: float) -> NDArray[np.int32]:
@@ -57,7 +57,10 @@ def milliseconds(function: Callable[[], object]) -> list[float]:
     return times
 
 
-def main() -> None:
+def main(
+    out: Annotated[Path, typer.Option(help="Where the result goes.")] = RESULT,
+) -> None:
+    """Measure the layout maps and write the result."""
     rows: list[dict[str, Any]] = []
     table = Table(
         "mask", "nuclei", "layout maps, ms", "worst", "two distance transforms, ms", "target"
@@ -87,9 +90,8 @@ def main() -> None:
                 f"{row['worst_ms']:.1f}", f"{row['two_transforms_ms']:.1f}", f"{target:.0f}",
             )  # fmt: skip
     Console().print(table)
-    command = f"python benchmarks/{Path(sys.argv[0]).name}"
-    write_results(RESULTS, rows, command=command, threads=1, repeats=REPEATS)
+    write_results(out, rows, command="python benchmarks/layout.py", threads=1, repeats=REPEATS)
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

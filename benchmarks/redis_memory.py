@@ -21,10 +21,13 @@ RESULT = Path(__file__).parent / "results" / "redis-memory.json"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
-def main(jobs: Annotated[int, typer.Option(help="How many to take the mean of.")] = 2000) -> None:
-    """Measure and record."""
+def main(
+    jobs: Annotated[int, typer.Option(help="How many to take the mean of.")] = 2000,
+    out: Annotated[Path, typer.Option(help="Where the result goes.")] = RESULT,
+) -> None:
+    """Measure and write the result."""
     rows = [measure(jobs, tiles) for tiles in (1, 16)]
-    write_results(RESULT, rows, command="python benchmarks/redis_memory.py", threads=1)
+    write_results(out, rows, command="python benchmarks/redis_memory.py", threads=1)
     for row in rows:
         print(row)
 

@@ -55,7 +55,8 @@ SianError
     ├── DataInvalid              data_invalid
     ├── WeightsMissing           weights_missing
     ├── NonFiniteLoss            non_finite_loss
-    └── ResumeMismatch           resume_mismatch
+    ├── ResumeMismatch           resume_mismatch
+    └── RunUnfinished            run_unfinished
 
 ``code`` is stable: clients and tests rely on it. The message says what was wrong and what
 to do about it, in words meant for the person who reads it. How a class becomes an HTTP
@@ -315,3 +316,9 @@ class NonFiniteLoss(TrainingError):
 
 class ResumeMismatch(TrainingError):
     code = "resume_mismatch"
+
+
+class RunUnfinished(TrainingError):
+    """Stopped, or out of time; what was done is kept, and the same command goes on."""
+
+    code = "run_unfinished"

@@ -77,7 +77,8 @@ def check_size(height: int, width: int, max_side: int) -> None:
         )
     if min(height, width) < MIN_SIDE:
         raise MaskTooSmall(
-            f"The mask is {width} x {height} px; it needs at least {MIN_SIDE} px a side."
+            f"The mask is {width} x {height} px; it needs at least {MIN_SIDE} px a side. "
+            "Pad it with 0."
         )
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -25,12 +26,36 @@ from training.evaluation.report import (
     portable,
     write_sheet,
 )
+from training.evaluation.rows import Row
 from training.metrics.inception import Inception
 from training.results import write_results
 
 SHEET_TITLES = ("instance mask", "real", "style", "synthetic", "foreign style", "synthetic in it")
 
 WIDTH_WITH_MEANINGS = 110
+
+NAMES = {
+    "haematoxylin_auc": "haematoxylin AUC",
+    "haematoxylin_auc_foreign": "haematoxylin AUC, foreign style",
+    "lab_distance": "Lab distance",
+    "lab_foreign_to_own": "Lab distance, foreign to own",
+    "lab_foreign_over_own": "Lab distance, foreign over own",
+    "lab_own_to_foreign": "Lab distance, own to foreign",
+    "lab_foreign_to_foreign": "Lab distance, foreign to foreign",
+    "gradient_energy": "gradient energy",
+    "border_band": "border, band of 8 px",
+    "border_worst_gradient": "border, worst line",
+    "border_worst_step": "border, worst signed step",
+    "grid_worst_gradient": "grid, worst phase",
+    "grid_worst_step": "grid, worst signed step",
+    "frechet_768": "Frechet distance, 768",
+    "frechet_768_painted": "... of the painted picture",
+    "frechet_768_over_painted": "... over the painted picture",
+    "frechet_1280": "Frechet distance, 1280",
+    "frechet_1280_painted": "... of the painted picture (1280)",
+    "frechet_1280_over_painted": "... over the painted picture (1280)",
+}
+"""What measures are called on the screen and in docs/results.md; result files have the keys."""
 
 app = typer.Typer(add_completion=False)
 
@@ -57,7 +82,8 @@ def evaluate(
         int | None,
         typer.Option(
             min=2,
-            help="Judge this many tiles only: a quick look, written nowhere unless --out is given.",
+            help="Measure this many tiles only: a quick look without verdicts, written nowhere "
+            "unless --out is given.",
         ),
     ] = None,
     seed: Annotated[
@@ -91,6 +117,8 @@ def evaluate(
     )
     if out is not None and out.resolve() == checkpoint.with_suffix(".json").resolve():
         raise ParameterInvalid(f"--out {out} is the card of the checkpoint; choose another file.")
+    if strict and tiles is not None:
+        raise ParameterInvalid("--strict needs verdicts, and --tiles gives none; leave one out.")
     if threads is not None:
         torch.set_num_threads(threads)
     console = Console()
@@ -105,9 +133,15 @@ def evaluate(
             synthesizer, slides, features=features, seed=seed, limit=tiles, progress=progress
         )
     judged = f"{len(result.plan.tiles)} of {len(result.tiles)} test tiles"
+    is_whole = len(result.plan.tiles) == len(result.tiles)
+    if not is_whole:
+        result = replace(result, rows=[replace(row, low=None, high=None) for row in result.rows])
     meanings = console.width >= WIDTH_WITH_MEANINGS
-    console.print(as_table(result.rows, f"{checkpoint.stem}, {judged}", meanings=meanings))
-    console.print(as_organ_table(result.rows))
+    named = _named(result.rows)
+    console.print(as_table(named, f"{checkpoint.stem}, {judged}", meanings=meanings))
+    console.print(as_organ_table(named))
+    if not is_whole:
+        console.print("No verdicts: the targets are for all test tiles; leave --tiles out.")
     if features is None:
         console.print("Frechet distances were not measured: pass --inception.")
     if out is None and tiles is None:
@@ -120,6 +154,10 @@ def evaluate(
         console.print(f"Sheet of pictures: {grid}")
     if strict and any(row.passed is False for row in result.rows):
         raise typer.Exit(1)
+
+
+def _named(rows: Sequence[Row]) -> list[Row]:
+    return [replace(row, measure=NAMES.get(row.measure, row.measure)) for row in rows]
 
 
 def _refuse_training_slides(slides: Sequence[Slide], synthesizer: Synthesizer) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import MaskTooSmall, StyleTooLarge, StyleTooSmall
+from model.errors import MaskTooLarge, MaskTooSmall, StyleTooLarge, StyleTooSmall
 from model.formats import MAX_SIDE, MIN_SIDE, read_mask
 from model.images import MAX_STYLE_PIXELS, MIN_STYLE_SIDE, read_image
 from worker.scale import resize_image, resize_mask, scaled_size
@@ -39,13 +39,22 @@ def mask_input(
     """
     # At 20x a mask may have half as many pixels a side as at 40x: each becomes two.
     (largest, _) = scaled_size((MAX_SIDE, MAX_SIDE), network_mpp, mpp or network_mpp)
-    labels = read_mask(data, label_components=label_components, max_side=largest)
+    try:
+        labels = read_mask(data, label_components=label_components, max_side=largest)
+    except MaskTooLarge as error:
+        if largest == MAX_SIDE:
+            raise
+        raise MaskTooLarge(
+            f"{error} That is the limit at {mpp} micrometres per pixel; it is {MAX_SIDE} px at the "
+            f"checkpoint's {network_mpp}."
+        ) from None
     height, width = labels.shape
     size = scaled_size((height, width), mpp or network_mpp, network_mpp)
     if min(size) < MIN_SIDE:
         raise MaskTooSmall(
             f"The mask is {width} x {height} px, {size[1]} x {size[0]} at the checkpoint's "
-            f"{network_mpp} micrometres per pixel; it needs at least {MIN_SIDE} px a side there."
+            f"{network_mpp} micrometres per pixel; it needs at least {MIN_SIDE} px a side there. "
+            "Pad it with 0."
         )
     return MaskInput(labels=resize_mask(labels, size), size=(height, width))
 

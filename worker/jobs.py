@@ -239,12 +239,17 @@ def plain(text: str) -> str:
 
 def unknown(job_id: str) -> JobUnknown:
     """The error for a job that is not there."""
-    return JobUnknown(f"There is no job {job_id!r}.")
+    return JobUnknown(
+        f"There is no job {job_id!r}: check the id, and that this is the service that accepted it, "
+        "with the same SIAN_DATA_DIR or Redis."
+    )
 
 
 def expired(job_id: str) -> JobExpired:
     """The error for a job whose files are gone."""
-    return JobExpired(f"Job {job_id!r} has expired and its tiles were removed; send it again.")
+    return JobExpired(
+        f"Job {job_id!r} has expired or was removed, and its tiles with it; send it again."
+    )
 
 
 def full(limit: int, finished_last_minute: int) -> QueueFull:

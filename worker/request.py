@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import secrets
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -116,13 +117,24 @@ def parse_weights(text: str) -> dict[str, float]:
     """Read a mix such as ``{"kidney": 0.7, "liver": 0.3}``.
 
     Raises:
-        StyleWeightsInvalid: not a JSON object of finite numbers. Whether the organs exist and
-            the weights can be mixed is for ``StyleBank.mix`` to say.
+        StyleWeightsInvalid: not a JSON object of finite numbers, or an organ twice. Whether the
+            organs exist and the weights can be mixed is for ``StyleBank.mix`` to say.
     """
     example = 'Send a JSON object such as {"kidney": 0.7, "liver": 0.3}.'
+
+    def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        # Left alone, json takes the last of equal names and drops the others without a word.
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            raise StyleWeightsInvalid(
+                f"The style weights name {counts.most_common(1)[0][0]!r} more than once. {example}"
+            )
+        return values
+
     try:
         # parse_int: an integer of a thousand digits becomes infinity instead of an exception.
-        weights = json.loads(text, parse_int=float)
+        weights = json.loads(text, parse_int=float, object_pairs_hook=once_each)
     except (ValueError, RecursionError):
         raise StyleWeightsInvalid(f"The style weights are not JSON. {example}") from None
     if not isinstance(weights, dict):

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from PIL import Image
 
 from app import cli, server
@@ -140,6 +141,33 @@ def test_errors_are_one_line(run, mask, tmp_path, options, exit_code, text):
     assert not (tmp_path / "tile.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["synthesize"], "Missing option '--mask'. See 'sian synthesize --help'."),
+        (["synthesize", "--seed", "x"], "'--seed'"),
+        (["serve", "--port", "99999"], "'--port'"),
+        (["worker", "--check", "now"], "unexpected extra argument"),
+        (["jobs", "--state", "lost"], "--state"),
+        (["evaluate", "--tiles", "4"], "See 'sian evaluate --help'."),
+        (["train", "--epochs", "4"], "--epochs"),
+        (["unknown"], "'unknown'"),
+        (["--unknown"], "--unknown"),
+    ],
+)
+def test_errors_of_usage_are_one_line(run, arguments, text):
+    check_error(run(*arguments), 2, text)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_training_commands_decide_their_exit_code(run, monkeypatch, code):
+    def train() -> None:
+        raise typer.Exit(code)
+
+    monkeypatch.setattr("training.train.train", train)
+    assert run("train") == (code, "", "")
+
+
 def test_a_bad_setting_is_named(run, monkeypatch):
     monkeypatch.setenv("SIAN_THREADS", "many")
     check_error(run("styles"), 78, "SIAN_THREADS=many")
@@ -182,9 +210,22 @@ def test_a_missing_training_package_is_named(run, monkeypatch):
 def test_help_names_every_command_and_option(run):
     code, out, _ = run("--help")
     assert code == 0
+    assert run()[:2] == (0, out)
     for command in ("serve", "worker", "jobs", "synthesize", "styles", "evaluate", "train"):
         assert command in out
         assert run(command, "--help")[0] == 0
+
+
+def test_help_tells_flags_from_options_with_values(run):
+    for command, flag in (("synthesize", "--label-components"), ("worker", "--check")):
+        out = run(command, "--help")[1]
+        assert flag in out
+        assert "bool" not in out
+
+
+def test_help_names_the_devices(run):
+    for command in ("serve", "worker", "synthesize"):
+        assert "cpu, mps, cuda or cuda:N" in run(command, "--help")[1]
 
 
 def test_help_loads_neither_torch_nor_the_web_framework():

@@ -153,10 +153,12 @@ def test_head(client, job):
 def test_cancels_a_queued_job(client, mask_file, busy):
     accepted = client.post("/synthesize", files=mask_file, data={"organ": "kidney"}, headers=ASYNC)
     path = accepted.headers["Location"]
-    assert accepted.json()["links"]["cancel"] == path
+    links = accepted.json()["links"]
+    assert (links["cancel"], links["remove"]) == (path, None)
     response = client.delete(path)
     assert response.status_code == 200
     job = response.json()
+    assert (job["links"]["cancel"], job["links"]["remove"]) == (None, path)
     assert (job["status"], job["position"], job["error"]) == ("canceled", None, None)
     assert job["finished_at"] < job["expires_at"]
     assert client.get(path).json() == job
@@ -184,17 +186,21 @@ def test_cancels_a_running_job_and_keeps_its_tiles(client, mask_file, synthesize
 
 
 def test_removes_a_finished_job(client, job):
-    path = job["links"]["self"]
+    path = job["links"]["remove"]
+    assert job["links"]["cancel"] is None
     response = client.delete(path)
     assert (response.status_code, response.content) == (204, b"")
     assert job["id"] not in client.app.state.service.artifacts.scopes()
     for response in (client.get(path), client.get(job["outputs"][0]["href"]), client.delete(path)):
         assert response.status_code == 410
         assert response.json()["code"] == "job_expired"
+        assert "expired or was removed" in response.json()["detail"]
 
 
 def test_a_job_that_was_never_there_cannot_be_removed(client):
-    assert client.delete("/jobs/nothing").json()["code"] == "job_unknown"
+    problem = client.delete("/jobs/nothing").json()
+    assert problem["code"] == "job_unknown"
+    assert "SIAN_DATA_DIR or Redis" in problem["detail"]
 
 
 def test_a_waiting_request_learns_of_the_cancellation(client, mask_file, busy):

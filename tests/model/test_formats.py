@@ -1,6 +1,8 @@
 """Instance masks in and out: what is accepted keeps its ids, what is refused says why."""
 
 import io
+from itertools import product
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -42,17 +44,14 @@ from tests.model.encoders import (
 )
 
 MASK = two_nuclei()
-SIZES = hnp.array_shapes(min_dims=2, max_dims=2, min_side=16, max_side=40)
+BLOCKS = hnp.array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=8)
+BLOCK_PX = 5
 
 
 def masks(max_id: int) -> st.SearchStrategy[NDArray[np.int64]]:
-    """Masks whose two first pixels differ, so that none counts as binary."""
-
-    def with_two_ids(mask: NDArray[np.int64]) -> NDArray[np.int64]:
-        mask[0, :2] = 1, 2
-        return mask
-
-    return hnp.arrays(np.int64, SIZES, elements=st.integers(0, max_id)).map(with_two_ids)
+    """Square nuclei side by side, each with its own id."""
+    ids = hnp.arrays(np.int64, BLOCKS, elements=st.integers(0, max_id), unique=True)
+    return ids.map(lambda ids: ids.repeat(BLOCK_PX, axis=0).repeat(BLOCK_PX, axis=1))
 
 
 class TestRoundTrip:
@@ -150,6 +149,22 @@ class TestAccepted:
         mask[18, 20] = 3
         np.testing.assert_array_equal(read_mask(npy(mask)), mask)
 
+    @pytest.mark.parametrize("pieces", [2, 3])
+    def test_every_id_in_a_few_pieces(self, pieces: int) -> None:
+        mask = regions(ids=2, each=pieces)
+        np.testing.assert_array_equal(read_mask(npy(mask)), mask)
+
+    def test_every_slide_of_monuseg_and_its_crops(self, monuseg: Path) -> None:
+        slides = sorted(monuseg.glob("*/instances/*.png"))
+        assert len(slides) == 44
+        for slide in slides:
+            mask = read_mask(slide.read_bytes())
+            for side in (64, 256):
+                for top, left in product(range(0, len(mask) - side + 1, side), repeat=2):
+                    crop = mask[top : top + side, left : left + side]
+                    if len(np.unique(crop[crop > 0])) > 1:  # one in two pieces counts as binary
+                        read_mask(npy(crop))
+
     def test_the_largest_id(self) -> None:
         assert read_mask(npy(two_nuclei(1, MAX_ID))).max() == MAX_ID
 
@@ -184,6 +199,20 @@ class TestLabelComponents:
         assert read_mask(npy(mask), label_components=True).max() == 1
 
 
+def regions(*, ids: int, each: int) -> NDArray[np.uint8]:
+    """So many squares apart from each other with each of the values 1 to ``ids``."""
+    squares = np.arange(ids * each, dtype=np.uint8) % ids + 1
+    row = np.pad(squares[:, None], [(0, 0), (0, 1)]).ravel().repeat(3)
+    return np.pad(np.tile(row, (3, 1)), [(5, 8), (0, 16)])
+
+
+def rare_class() -> NDArray[np.uint8]:
+    """A class map whose third class is there once."""
+    classes = regions(ids=2, each=8)
+    classes[-3:, :3] = 3
+    return classes
+
+
 def animated_png() -> bytes:
     frames = [Image.fromarray(MASK.astype(np.uint8) * k) for k in (1, 2)]
     stream = io.BytesIO()
@@ -203,6 +232,8 @@ REFUSED: dict[str, tuple[bytes, type[MaskError], str]] = {
     "binary png": (pillow((MASK > 0).astype(np.uint8) * 255, "PNG"), MaskBinary, "label_comp"),
     "one-bit png": (shallow_png(MASK > 0, 1, GREY), MaskBinary, "value 1"),
     "bool npy": (npy(MASK > 0), MaskBinary, "own id"),
+    "class map": (npy(regions(ids=3, each=4)), MaskBinary, "3 values and 12 regions"),
+    "class map with a rare class": (npy(rare_class()), MaskBinary, "3 values and 17 regions"),
     "rgb png": (pillow(colourful(), "PNG"), MaskColour, "RGB"),
     "rgb png, equal channels": (
         pillow(np.repeat(MASK[..., None], 3, 2).astype(np.uint8), "PNG"),

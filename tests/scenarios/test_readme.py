@@ -28,6 +28,7 @@ def test_curl_commands_give_tiles(serve: Callable[..., Server]) -> None:
     commands = lines_starting_with("curl")
     assert len(commands) == 2
     for words in commands:
+        assert "--fail-with-body" in words  # the file then says what was wrong
         pairs = itertools.pairwise(words)
         fields = dict(word.split("=", 1) for flag, word in pairs if flag == "-F")
         data = {key: value for key, value in fields.items() if not value.startswith("@")}
@@ -53,6 +54,12 @@ def test_the_python_example_gives_a_tile() -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     check = "\nassert tile.shape == (256, 256, 3)\n"
     subprocess.run([sys.executable, "-c", code + check], cwd=ROOT, check=True)
+
+
+def test_the_picture_leaves_the_commands_on_the_first_screen() -> None:
+    with Image.open(ROOT / "docs" / "images" / "overview.png") as picture:
+        assert picture.height <= 420
+        assert picture.width > 2 * picture.height
 
 
 def test_links_lead_somewhere() -> None:

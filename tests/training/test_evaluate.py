@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import training.evaluate as command
-from model.errors import DataInvalid
+from model.errors import DataInvalid, ParameterInvalid
 from training.alone import run_alone
 from training.data.monuseg import Slide, read_dataset
 from training.evaluation.cache import FeatureCache, default_folder
@@ -411,7 +411,7 @@ class TestCommand:
     def test_a_narrow_terminal_gets_the_numbers_whole(self, folder: Path) -> None:
         arguments = ["--checkpoint", "runs/tiny.safetensors", "--data", str(folder)]
         result = CliRunner().invoke(command.app, arguments, env={"COLUMNS": "80"})
-        assert "lab_foreign_over_own" in result.output
+        assert "Lab distance, foreign over own" in result.output
         assert "0.75 to 1.3" in result.output
         assert "tile to its style" not in result.output
         assert "…" not in result.output
@@ -422,7 +422,29 @@ class TestCommand:
         assert "6 of 12 test tiles" in output
         assert not (tmp_path / "benchmarks").exists()
         assert self.run(folder, "--tiles", "6", "--out", "look.json")[0] == 0
-        assert json.loads((tmp_path / "look.json").read_text())["tiles"] == 6
+        written = json.loads((tmp_path / "look.json").read_text())
+        assert written["tiles"] == 6
+        assert {row["pass"] for row in written["rows"]} == {None}
+
+    def test_a_quick_look_gives_no_verdicts(self, folder: Path) -> None:
+        whole, part = self.run(folder)[1], self.run(folder, "--tiles", "6")[1]
+        assert ("pass" in whole, "No verdicts" in whole) == (True, False)
+        assert "No verdicts" in part
+        assert not any(line.split()[-1:] in (["pass"], ["MISS"]) for line in part.splitlines())
+        assert "0.75 to 1.3" not in part
+        with pytest.raises(ParameterInvalid, match="--strict"):
+            CliRunner().invoke(
+                command.app,
+                ["--checkpoint=x", "--data=y", "--tiles=6", "--strict"],
+                catch_exceptions=False,
+            )
+
+    def test_measures_are_called_as_in_the_documentation(self, folder: Path) -> None:
+        page = (Path(__file__).parents[2] / "docs" / "results.md").read_text("utf-8")
+        table = page.split("| measure |")[1].split("\n\n")[0]
+        documented = {line.split("|")[1].strip() for line in table.splitlines()[2:]}
+        assert documented <= set(command.NAMES.values())
+        assert not any(f"{name}  " in self.run(folder)[1] for name in command.NAMES)
 
     def test_strict(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         spoilt = Painter(lambda tile: tile[::-1].copy())

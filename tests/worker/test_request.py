@@ -68,6 +68,14 @@ def test_exactly_one_style():
         Style(organ="kidney", image_sha256="cd")
 
 
+@pytest.mark.parametrize(
+    "text", ['{"liver": 1, "liver": 2}', '{"liver": {"liver": 1, "liver": 2}}']
+)
+def test_refuses_an_organ_that_is_named_twice(text):
+    with pytest.raises(StyleWeightsInvalid, match="'liver' more than once"):
+        parse_weights(text)
+
+
 def test_reads_weights():
     assert parse_weights('{"kidney": 1, "liver": 0.3}') == {"kidney": 1.0, "liver": 0.3}
 
