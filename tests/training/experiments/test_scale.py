@@ -1,0 +1,38 @@
+"""The budget that the methods of a table share."""
+
+import pytest
+
+from training.experiments.scale import SCALES
+from training.methods import METHODS
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+def test_all_methods_have_the_same_crops_batch_and_steps(scale) -> None:
+    configs = [scale.train_config(method, seed=1) for method in METHODS]
+    for name in ("crop_px", "batch_size", "steps", "seed", "discriminator_width", "style_px"):
+        assert len({getattr(config, name) for config in configs}) == 1, name
+
+
+def test_the_schedule_of_the_paper_is_fifty_epochs() -> None:
+    """1,470 crops of 256 px at a stride of 128 px on 30 slides of 1000 px, at batch 8."""
+    config = SCALES["paper"].train_config("sian", seed=0)
+    per_slide = (-(-(1000 - config.crop_px) // config.grid_stride_px) + 1) ** 2
+    assert per_slide * 30 == 1_470
+    assert config.steps * config.batch_size == pytest.approx(50 * 1_470, rel=0.01)
+    assert config == METHODS["sian"].config
+
+
+def test_networks_are_scaled_in_proportion() -> None:
+    scale = SCALES["cpu"]
+    sian, spade = (scale.train_config(method, seed=0).network for method in ("sian", "spade"))
+    assert sian.widths == (256, 256, 256, 128, 64, 32, 16)
+    assert sian.branch_filters == spade.hidden == 32
+    assert (sian.start_side, spade.start_side) == (2, 4)
+    release = scale.train_config("sian-release", seed=0).network
+    assert release == METHODS["sian-release"].config.network
+
+
+def test_sian_and_spade_have_several_seeds() -> None:
+    scale = SCALES["paper"]
+    assert {m for m in METHODS if len(scale.seeds_of(m)) == 3} == {"sian", "spade"}
+    assert scale.with_options(steps=7, width=None).steps == 7

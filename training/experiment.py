@@ -1,0 +1,146 @@
+"""``sian experiment`` and ``python -m training.experiment``: the paper's tables and figures."""
+
+import math
+import shlex
+import time
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import typer
+from rich.console import Console
+from rich.markdown import Markdown
+
+from model.errors import ParameterInvalid
+from training.alone import run_alone
+from training.distributed import start_process
+from training.evaluation.cache import FeatureCache, default_folder
+from training.evaluation.report import portable
+from training.experiments.figures import figures
+from training.experiments.laboratory import Laboratory, Sitting
+from training.experiments.measures import FeatureSpaces
+from training.experiments.report import write_report
+from training.experiments.scale import SCALES, Scale
+from training.experiments.table1 import table_1, table_2
+from training.experiments.table3 import table_3
+from training.methods import METHODS, method_named
+from training.metrics.efficientnet import EfficientNetLite0
+from training.metrics.inception import Inception
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def experiment(
+    name: Annotated[
+        Literal["table1", "table2", "table3", "figures"], typer.Argument(help="What to make.")
+    ],
+    data: Annotated[Path, typer.Option(help="Folder with MoNuSeg (docs/training.md).")],
+    vgg: Annotated[Path, typer.Option(help="VGG19 weights for the perceptual loss.")],
+    inception: Annotated[Path, typer.Option(help="FID Inception-v3 of 2015-12-05.")],
+    efficientnet: Annotated[
+        Path | None,
+        typer.Option(help="EfficientNet-Lite0 weights, for a second space of features."),
+    ] = None,
+    scale: Annotated[
+        str, typer.Option(help="The budget of every method: smoke, cpu or paper.")
+    ] = "paper",
+    methods: Annotated[
+        str | None, typer.Option(help="Comma separated; all of the table unless given.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Another length of the runs.")] = None,
+    width: Annotated[int | None, typer.Option(min=8, help="Another width of the networks.")] = None,
+    crop: Annotated[int | None, typer.Option(min=64, help="Another side of the crops.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Another number of crops a step.")
+    ] = None,
+    tiles: Annotated[int | None, typer.Option(min=2, help="Judge so many test tiles only.")] = None,
+    synthetic: Annotated[
+        int | None, typer.Option(min=1, help="Synthetic tiles a method adds in table 3.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Keeps what was trained and drawn; default: runs/SCALE. Resumed."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for NAME-SCALE.json and .md, or the figures.")
+    ] = Path("benchmarks/results"),
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto: CUDA if there is any.")
+    ] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of the networks; default: all cores.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Stop and keep after so long; run again to go on.")
+    ] = math.inf,
+) -> None:
+    """Train what is missing, draw what is missing, and write a table or the figures.
+
+    Stop at any time: the same command goes on from there.
+    """
+    command = _command(
+        name,
+        data=portable(data), vgg=portable(vgg), inception=portable(inception),
+        efficientnet=efficientnet and portable(efficientnet), scale=scale, methods=methods,
+        steps=steps, width=width, crop=crop, batch=batch, tiles=tiles, synthetic=synthetic,
+    )  # fmt: skip
+    if threads:
+        torch.set_num_threads(threads)
+    budget = _scale(
+        scale, steps=steps, width=width, crop_px=crop, batch=batch, test_tiles=tiles,
+        synthetic=synthetic,
+    )  # fmt: skip
+    sitting = Sitting(start_process(device), workers, time.monotonic() + 60 * minutes)
+    laboratory = Laboratory(data, vgg, folder or Path("runs") / scale, budget, sitting)
+    chosen = _methods(methods)
+    console = Console()
+    if name == "figures":
+        for path in figures(laboratory, chosen, out):
+            console.print(f"Written to {path}")
+        return
+    spaces = _spaces(inception, efficientnet)
+    if name == "table1":
+        rows = table_1(laboratory, spaces, chosen)
+    elif name == "table2":
+        rows = table_2(laboratory, spaces, chosen)
+    else:
+        rows = table_3(laboratory, chosen)
+    written, page = write_report(
+        out, name, rows, budget, command=command, threads=torch.get_num_threads()
+    )
+    console.print(Markdown(page.read_text("utf-8")))
+    console.print(f"Written to {written} and {page}")
+
+
+def _scale(name: str, **options: Any) -> Scale:
+    if name not in SCALES:
+        raise ParameterInvalid(f"There is no scale '{name}'. Choose one of: {', '.join(SCALES)}.")
+    return SCALES[name].with_options(**options)
+
+
+def _methods(names: str | None) -> list[str]:
+    if names is None:
+        return list(METHODS)
+    chosen = [name.strip() for name in names.split(",")]
+    for name in chosen:
+        method_named(name)
+    return chosen
+
+
+def _spaces(inception: Path, efficientnet: Path | None) -> FeatureSpaces:
+    folder = default_folder()
+    caches = {"inception": FeatureCache(Inception.load(inception), folder)}
+    if efficientnet is not None:
+        caches["lite0"] = FeatureCache(EfficientNetLite0.load(efficientnet), folder)
+    return FeatureSpaces(caches)
+
+
+def _command(name: str, **options: object) -> str:
+    words = [f"--{key}={value}" for key, value in options.items() if value is not None]
+    return shlex.join(["sian", "experiment", name, *words])
+
+
+if __name__ == "__main__":
+    run_alone(app, "python -m training.experiment")

@@ -1,0 +1,99 @@
+"""Figures 1, 4 and 5 of the paper, from the same tiles as its tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evaluation.report import colour_instances, write_sheet
+from training.evaluation.tiles import Tile
+from training.experiments.laboratory import ImageU8, Laboratory
+from training.experiments.styles import sources_of
+from training.experiments.table1 import test_tiles
+from training.methods import METHODS
+
+_CLUSTER_PX = 96
+_EXAMPLES = 3
+
+
+def figures(laboratory: Laboratory, methods: Sequence[str], folder: Path) -> list[Path]:
+    """Write figure1.png (organs), figure4.png (methods) and figure5.png (clustered nuclei)."""
+    seed = laboratory.scale.seeds[0]
+    drawn = {
+        method: test_tiles(laboratory, method, seed, sources_of(method)[0]) for method in methods
+    }
+    paths = [folder / f"figure{number}.png" for number in (1, 4, 5)]
+    _organs(paths[0], laboratory.judged, drawn)
+    _methods(paths[1], laboratory.judged, drawn)
+    _clusters(paths[2], laboratory.judged, drawn)
+    return paths
+
+
+def _organs(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> None:
+    """A column for each organ: the real tile, then SIAN's from its mask."""
+    middle: dict[str, int] = {}
+    for organ in sorted({tile.organ for tile in tiles}):
+        places = [k for k, tile in enumerate(tiles) if tile.organ == organ]
+        middle[organ] = places[len(places) // 2]
+    rows = [[tiles[k].image_u8 for k in middle.values()]]
+    rows += [
+        [drawn[method][k] for k in middle.values()]
+        for method in ("sian", "sian-release")
+        if method in drawn
+    ]
+    write_sheet(path, list(middle), rows)
+
+
+def _methods(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> None:
+    """A row for each of three masks: real tile, mask, and what every method makes of it."""
+    places = [int(k) for k in np.linspace(0, len(tiles) - 1, 2 * _EXAMPLES + 1)[1::2]]
+    rows = [
+        [
+            tiles[k].image_u8,
+            colour_instances(tiles[k].mask_labels),
+            *(images[k] for images in drawn.values()),
+        ]
+        for k in places
+    ]
+    write_sheet(path, ["real", "instance mask", *_titles(drawn)], rows)
+
+
+def _clusters(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> None:
+    """The densest clusters of touching nuclei, at twice their size."""
+    clusters = [densest_cluster(tile.mask_labels) for tile in tiles]
+    densest = sorted(range(len(tiles)), key=lambda k: -clusters[k][0])[:_EXAMPLES]
+    rows = []
+    for k in densest:
+        _, top, left = clusters[k]
+        window = np.s_[top : top + _CLUSTER_PX, left : left + _CLUSTER_PX]
+        pictures = [colour_instances(tiles[k].mask_labels), tiles[k].image_u8]
+        pictures += [images[k] for images in drawn.values()]
+        rows.append([_magnified(picture[window]) for picture in pictures])
+    write_sheet(path, ["instance mask", "real", *_titles(drawn)], rows)
+
+
+def densest_cluster(mask_labels: NDArray[np.int32]) -> tuple[int, int, int]:
+    """(contacts, top, left) of the window with most pixels where two nuclei touch; of several,
+    the one in their middle."""
+    contact = np.zeros(mask_labels.shape, np.int64)
+    for axis in (0, 1):
+        here, there = np.moveaxis(mask_labels, axis, 0)[:-1], np.moveaxis(mask_labels, axis, 0)[1:]
+        np.moveaxis(contact, axis, 0)[:-1] += (here != there) & (here > 0) & (there > 0)
+    summed = np.pad(contact.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    side = _CLUSTER_PX
+    windows = (
+        summed[side:, side:] - summed[:-side, side:] - summed[side:, :-side]
+        + summed[:-side, :-side]
+    )  # fmt: skip
+    tops, lefts = np.nonzero(windows == windows.max())
+    middle = np.argmin(np.hypot(tops - tops.mean(), lefts - lefts.mean()))
+    return int(windows.max()), int(tops[middle]), int(lefts[middle])
+
+
+def _magnified(picture: ImageU8) -> ImageU8:
+    return np.asarray(picture.repeat(2, axis=0).repeat(2, axis=1), np.uint8)
+
+
+def _titles(drawn: dict[str, list[ImageU8]]) -> list[str]:
+    return [METHODS[method].title for method in drawn]

@@ -1,0 +1,129 @@
+"""How large an experiment is: from minutes on two CPU cores to the published schedule."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from training.config import TrainConfig
+from training.methods import METHODS
+from training.networks import FULL_WIDTH
+from training.segmentation.config import SegNetConfig
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The budget that all methods of a table share.
+
+    width: filters where the paper's networks have 64.
+    shrink_release: the release network too, which is compact as it is.
+    crop_px, batch, steps: of every generator. The grid of crops has a stride of half a crop.
+    bn_batches: for the batch norm statistics of the finished networks.
+    test_tiles: judged tiles; None = all 224.
+    segnet_width, segnet_crop_px, segnet_steps: of every SegNet.
+    synthetic: tiles that each method adds to the training set in table 3.
+    seeds: runs of SIAN and SPADE; the other methods have the first one only.
+    note: printed with every result.
+    """
+
+    name: str
+    width: int
+    crop_px: int
+    batch: int
+    steps: int
+    bn_batches: int
+    test_tiles: int | None
+    segnet_width: int
+    segnet_crop_px: int
+    segnet_batch: int
+    segnet_steps: int
+    synthetic: int
+    seeds: tuple[int, ...]
+    note: str
+    shrink_release: bool = False
+
+    def with_options(self, **options: Any) -> "Scale":
+        """A copy with the options that are not None."""
+        changed = {key: value for key, value in options.items() if value is not None}
+        return replace(self, **changed) if changed else self
+
+    def train_config(self, method: str, seed: int) -> TrainConfig:
+        """The run of a method at this scale."""
+        config = METHODS[method].config
+        width = self.width if method != "sian-release" or self.shrink_release else FULL_WIDTH
+        return config.fitted(width, self.crop_px).with_options(
+            style_px=self.crop_px,
+            grid_stride_px=self.crop_px // 2,
+            batch_size=self.batch,
+            steps=self.steps,
+            discriminator_width=self.width,
+            bn_batches=self.bn_batches,
+            seed=seed,
+        )
+
+    def segnet_config(self, *, augment: bool, seed: int) -> SegNetConfig:
+        """A SegNet at this scale."""
+        return SegNetConfig(
+            width=self.segnet_width,
+            crop_px=self.segnet_crop_px,
+            batch_size=self.segnet_batch,
+            steps=self.segnet_steps,
+            augment=augment,
+            seed=seed,
+        )
+
+    def seeds_of(self, method: str) -> tuple[int, ...]:
+        return self.seeds if method in ("spade", "sian") else self.seeds[:1]
+
+
+SCALES: dict[str, Scale] = {
+    "smoke": Scale(
+        "smoke",
+        width=8,
+        crop_px=128,
+        batch=2,
+        steps=2,
+        bn_batches=1,
+        test_tiles=28,
+        segnet_width=8,
+        segnet_crop_px=64,
+        segnet_batch=2,
+        segnet_steps=4,
+        synthetic=7,
+        seeds=(0,),
+        note="A check that everything runs; its numbers mean nothing.",
+        shrink_release=True,
+    ),
+    "cpu": Scale(
+        "cpu",
+        width=16,
+        crop_px=128,
+        batch=4,
+        steps=800,
+        bn_batches=16,
+        test_tiles=None,
+        segnet_width=16,
+        segnet_crop_px=128,
+        segnet_batch=8,
+        segnet_steps=1_500,
+        synthetic=500,
+        seeds=(0, 1, 2),
+        note="An equal budget for all methods that two CPU cores can pay, an eighth of the "
+        "published one at a quarter of the width.",
+    ),
+    # 50 epochs of the 1,470 crops of MoNuSeg's 30 training slides at batch 8.
+    "paper": Scale(
+        "paper",
+        width=64,
+        crop_px=256,
+        batch=8,
+        steps=9_200,
+        bn_batches=32,
+        test_tiles=None,
+        segnet_width=64,
+        segnet_crop_px=256,
+        segnet_batch=8,
+        segnet_steps=9_200,
+        synthetic=5_000,
+        seeds=(0, 1, 2),
+        note="The schedule of the paper.",
+    ),
+}
