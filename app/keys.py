@@ -34,6 +34,8 @@ def parse_keys(value: Any) -> tuple[ApiKey, ...]:
         return tuple(value)
     entries = [entry.strip() for entry in re.split(r"[,\n]", value)]
     keys = [_parse(entry, n) for n, entry in enumerate(filter(None, entries), start=1)]
+    if not keys:  # of commas alone, say: nobody means by it that everybody may enter
+        raise ValueError("there is no entry; write name:key")
     for what in ("name", "key"):
         if len({getattr(key, what) for key in keys}) < len(keys):
             raise ValueError(f"two entries have the same {what}; give each client its own")

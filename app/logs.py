@@ -11,7 +11,7 @@ from typing import Any, Literal
 request_id: ContextVar[str] = ContextVar("request_id", default="-")
 """Id of the request being served; ``-`` outside of one, as in the engine's thread."""
 
-FIELDS = ("job_id", "method", "path", "status", "duration_ms")
+FIELDS = ("job_id", "client", "method", "path", "status", "duration_ms")
 """What a line may carry in ``extra``, for JSON."""
 
 _JOB = re.compile(r"\bjob ([0-9a-f]{32})\b")

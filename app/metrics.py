@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from fastapi.routing import iter_route_contexts
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
+from starlette.routing import Match
 from starlette.types import Scope
 
 from app.service import Service
@@ -37,10 +39,22 @@ class HttpMetrics:
     def observe(self, scope: Scope, status: int, took_s: float) -> None:
         """Count a request that was answered. Names that clients make up are not kept: each
         would be a series of its own."""
-        route = getattr(scope.get("route"), "path", None) or "other"
+        route = _template(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._requests.labels(method, route, str(status)).inc()
         self._seconds.labels(method, route).observe(took_s)
+
+
+def _template(scope: Scope) -> str:
+    """The path of the route that a request is for, with its parameters' names. Those that are
+    refused before they are routed have none in the scope yet."""
+    routed = getattr(scope.get("route"), "path", None)
+    if routed is not None:
+        return str(routed)
+    for route in iter_route_contexts(scope["app"].routes):
+        if route.matches(scope)[0] is not Match.NONE:
+            return str(route.path)
+    return "other"
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

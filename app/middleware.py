@@ -69,7 +69,9 @@ def _log(scope: Scope, status: int, took_s: float) -> None:
     level = logging.DEBUG if scope["path"] in _PROBES else logging.INFO
     # Quoted again: a decoded path may hold line breaks, and so forge lines of the log.
     path = quote(scope["path"], errors="replace")
+    client = _client(scope)
     fields = {
+        "client": client,
         "method": scope["method"],
         "path": path,
         "status": status,
@@ -79,8 +81,20 @@ def _log(scope: Scope, status: int, took_s: float) -> None:
     if job_id is not None:
         fields["job_id"] = job_id
     logger.log(
-        level, "%s %s %d %.0f ms", scope["method"], path, status, 1000 * took_s, extra=fields
+        level,
+        "%s %s %d %.0f ms %s",
+        *(scope["method"], path, status, 1000 * took_s, client),
+        extra=fields,
     )
+
+
+def _client(scope: Scope) -> str:
+    """Name of the key that a request came with, or else the address that it came from."""
+    if (name := scope["state"].get("client")) is not None:
+        return str(name)
+    address = scope.get("client")
+    # A proxy may be made to pass on anything as an address.
+    return quote(str(address[0]), safe=":", errors="replace") if address else "-"
 
 
 class BodyLimit:

@@ -1,6 +1,8 @@
 """Settings of the service, from environment variables SIAN_*."""
 
 import os
+import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +17,39 @@ DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "sian-release.s
 
 SECRETS = ("api_keys", "broker_url")
 """Settings whose value is never shown. SIAN_API_KEYS_FILE and SIAN_BROKER_URL_FILE may name a
-file that holds it, as containers are handed their secrets."""
+file that holds it, as containers are handed their secrets. The file comes before the variable:
+docker-compose.yml always sets SIAN_BROKER_URL."""
+
+
+_WHAT_TO_WRITE = {
+    "int_parsing": "write a whole number",
+    "int_parsing_size": "write a smaller number",
+    "float_parsing": "write a number",
+    "bool_parsing": "write true or false",
+    "literal_error": "write {expected}",
+    "greater_than": "write a number above {gt:g}",
+    "greater_than_equal": "write {ge:g} or more",
+    "less_than_equal": "write {le:g} or less",
+    "finite_number": "write a finite number",
+}
+"""For pydantic's own errors by type, whose messages speak to programmers."""
+
+
+def _matching(pattern: str, otherwise: str) -> AfterValidator:
+    """For text that ``pattern`` matches as a whole; ``otherwise`` says what to write."""
+
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(otherwise)
+        return value
+
+    return AfterValidator(check)
+
+
+_Redis = Annotated[
+    str, _matching("(redis|rediss|unix)://.*", "write the URL of a Redis: redis://host:6379/0")
+]
+_Device = Annotated[str, _matching(r"cpu|mps|cuda(:\d+)?", "write cpu, mps, cuda or cuda:N")]
 
 
 def _checked_limit(value: str) -> str:
@@ -25,6 +59,18 @@ def _checked_limit(value: str) -> str:
         limits.parse_many(value)
     except ValueError:
         raise ValueError("write a number per second, minute, hour or day: 120/minute") from None
+    return value
+
+
+def _checked_networks(value: str) -> str:
+    # Uvicorn takes what it cannot read for a name, which no client ever has.
+    for entry in filter(None, (entry.strip() for entry in value.split(","))):
+        try:
+            ip_network(entry)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}; write addresses or networks: 127.0.0.1,10.0.0.0/8"
+            ) from None
     return value
 
 
@@ -41,9 +87,8 @@ class Settings(BaseSettings):
         description="Folder for job records and files. Without a broker one server has it at a "
         "time.",
     )
-    broker_url: str | None = Field(
+    broker_url: _Redis | None = Field(
         None,
-        pattern=r"^(redis|rediss|unix)://",
         description="Redis, such as redis://localhost:6379/0: job records and queue, shared by "
         "front ends and workers. Unset: one process does it all.",
     )
@@ -52,9 +97,7 @@ class Settings(BaseSettings):
         description="Where the files of jobs are: a folder, or s3://bucket/prefix. The folder "
         "'artifacts' of data_dir unless given.",
     )
-    device: str = Field(
-        "cpu", pattern=r"^(cpu|mps|cuda(:\d+)?)$", description="cpu, mps, cuda or cuda:N."
-    )
+    device: _Device = Field("cpu", description="cpu, mps, cuda or cuda:N.")
     precision: Literal["fp32", "bf16", "fp16"] | None = Field(
         None, description="Of the network on CUDA; bf16 unless given. The CPU computes in fp32."
     )
@@ -103,6 +146,11 @@ class Settings(BaseSettings):
         description="Requests for tiles each API key may send, such as 120/minute; without keys, "
         "each address.",
     )
+    trusted_proxies: Annotated[str, AfterValidator(_checked_networks)] = Field(
+        "",
+        description="Addresses and networks of proxies, separated by commas, that are believed "
+        "when they say in X-Forwarded-For whom a request is from. Others are not.",
+    )
     drain_s: float = Field(
         1.0,
         ge=0,
@@ -121,7 +169,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _SecretFiles(settings_cls)
+        return init_settings, _SecretFiles(settings_cls), env_settings
 
     @classmethod
     def load(cls, **given: Any) -> "Settings":
@@ -137,11 +185,14 @@ class Settings(BaseSettings):
             name = str(first["loc"][0])
             value = "" if name in SECRETS else f"={first['input']}"
             reason = first["msg"].removeprefix("Value error, ")
+            if first["type"] in _WHAT_TO_WRITE:
+                reason = _WHAT_TO_WRITE[first["type"]].format(**first.get("ctx", {}))
             raise SettingsInvalid(f"SIAN_{name.upper()}{value}: {reason}.") from None
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """The content of files that SIAN_*_FILE name. A variable without _FILE comes before it."""
+    """The content of files that SIAN_*_FILE name. What is named must be there and say something:
+    without its keys the service would be open to everybody."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = f"SIAN_{field_name.upper()}_FILE"
@@ -149,12 +200,15 @@ class _SecretFiles(PydanticBaseSettingsSource):
         if not path:
             return None, field_name, False
         try:
-            return Path(path).read_text("utf-8").strip(), field_name, False
+            text = Path(path).read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
             raise SettingsInvalid(
                 f"{variable}={path}: the file cannot be read: {reason}."
             ) from None
+        if not text:
+            raise SettingsInvalid(f"{variable}={path}: the file is empty.")
+        return text, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         fields = self.settings_cls.model_fields

@@ -1,5 +1,6 @@
 """Input and output files of jobs: in a folder, or in S3 for several machines."""
 
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ from worker.disk_files import DiskFiles
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _RETRY_AFTER_S = 10
+
+logger = logging.getLogger(__name__)
 
 
 class Files(Protocol):
@@ -102,15 +105,16 @@ def _open(url: str | Path) -> Files:
 @contextmanager
 def _mapped(*expected: type[Exception]) -> Iterator[None]:
     """What is not expected becomes StorageUnavailable, whatever it is: the errors of S3 come
-    from half a dozen libraries that have no base class in common."""
+    from half a dozen libraries that have no base class in common. Clients are shown it, so it is
+    the log that has the cause, with paths and addresses."""
     try:
         yield
     except expected:
         raise
     except Exception as error:
-        what = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        logger.warning("files of jobs cannot be read or written: %s", str(error) or repr(error))
         raise StorageUnavailable(
-            f"The files of jobs cannot be read or written ({what}); try again in a moment.",
+            "The files of jobs cannot be read or written; try again in a moment.",
             retry_after_s=_RETRY_AFTER_S,
         ) from error
 

@@ -61,8 +61,10 @@ class CeleryQueue:
         try:
             self.app.send_task(RUN, args=[job_id], queue=QUEUE, priority=priority, retry=False)
         except OperationalError as error:
+            # Not for clients, who are shown what is raised.
+            logger.warning("the queue cannot be reached: %s", error)
             raise StoreUnavailable(
-                f"The queue cannot be reached ({error}); try again in a moment.",
+                "The queue in Redis cannot be reached; try again in a moment.",
                 retry_after_s=RETRY_AFTER_S,
             ) from error
         self._jobs.published(job_id)

@@ -16,7 +16,9 @@ secrets = st.text(
 )
 
 
-@given(st.dictionaries(names, secrets, max_size=5), st.sampled_from([",", "\n", " ,\n"]))
+@given(
+    st.dictionaries(names, secrets, min_size=1, max_size=5), st.sampled_from([",", "\n", " ,\n"])
+)
 def test_reads_what_is_written(keys, separator):
     if len(set(keys.values())) < len(keys):
         return
@@ -27,6 +29,7 @@ def test_reads_what_is_written(keys, separator):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        (", ,", "there is no entry"),
         (WARD, "entry 1 has no colon"),
         (f"ward:{WARD},{LAB.replace(':', '')}", "entry 2 has no colon"),
         (f":{WARD}", "name of entry 1"),
@@ -64,13 +67,24 @@ def test_reads_a_file(monkeypatch, tmp_path):
     monkeypatch.setenv("SIAN_API_KEYS_FILE", str(path))
     assert Settings.load().api_keys == (ApiKey("ward", WARD), ApiKey("lab", LAB))
     monkeypatch.setenv("SIAN_API_KEYS", f"own:{WARD}")
-    assert Settings.load().api_keys == (ApiKey("own", WARD),)
+    assert Settings.load().api_keys == (ApiKey("ward", WARD), ApiKey("lab", LAB))
+
+
+@pytest.mark.parametrize("text", ["", " \n", ",\n"])
+def test_a_file_without_keys_lets_nobody_in(monkeypatch, tmp_path, text):
+    path = tmp_path / "keys"
+    path.write_text(text)
+    monkeypatch.setenv("SIAN_API_KEYS_FILE", str(path))
+    monkeypatch.setenv("SIAN_ALLOW_ANONYMOUS", "true")
+    with pytest.raises(SettingsInvalid, match="SIAN_API_KEYS"):
+        Settings.load()
 
 
 def test_a_file_may_hold_the_broker(monkeypatch, tmp_path):
     path = tmp_path / "broker"
     path.write_text("redis://:secret@redis:6379/0\n")
     monkeypatch.setenv("SIAN_BROKER_URL_FILE", str(path))
+    monkeypatch.setenv("SIAN_BROKER_URL", "redis://redis:6379/0")  # as docker-compose.yml does
     assert Settings.load().broker_url == "redis://:secret@redis:6379/0"
     path.write_text("http://:secret@redis")
     with pytest.raises(SettingsInvalid, match="SIAN_BROKER_URL") as refusal:

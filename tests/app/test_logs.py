@@ -74,5 +74,19 @@ def test_requests_and_their_jobs(client, mask_file, lines):
     assert first["status"] == 202
     assert first["duration_ms"] >= 0
     assert first["job_id"] == second["job_id"] == job_id
+    assert first["client"] == second["client"] == "testclient"
     (accepted_line,) = (line for line in lines() if line["logger"] == "app.service")
     assert accepted_line["job_id"] == job_id
+
+
+def test_whose_key_it_was(start, lines):
+    key = "0123456789abcdef"
+    client = start(api_keys=f"ward:{key}")
+    client.get("/styles", headers={"X-API-Key": key})
+    client.get("/styles", headers={"X-API-Key": key + "0"})
+    client.get("/styles")
+    found = [line for line in lines() if line["logger"] == "app.middleware"]
+    assert [(line["status"], line["client"]) for line in found] == [
+        (200, "ward"), (401, "testclient"), (401, "testclient"),
+    ]  # fmt: skip
+    assert not any(key in json.dumps(line) for line in lines())

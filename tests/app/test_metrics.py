@@ -40,6 +40,34 @@ def test_counts_requests_by_route(client, samples, mask_file):
     assert value("sian_http_request_seconds_bucket", method="GET", route=route, le="+Inf") == 3
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "route"),
+    [
+        ("POST", "/synthesize", "/synthesize"),
+        ("GET", "/jobs/any/outputs/0", "/jobs/{job_id}/outputs/{index}"),
+        ("PUT", "/jobs/any", "/jobs/{job_id}"),
+        ("GET", "/made/up", "other"),
+    ],
+)
+def test_a_refusal_before_the_route_counts_for_it(start, method, path, route):
+    client = start(api_keys="ward:0123456789abcdef")
+    assert client.request(method, path).status_code == 401
+    text = client.get("/metrics", headers={"X-API-Key": "0123456789abcdef"}).text
+    sample = f'{{method="{method}",route="{route}",status="401"}} 1.0'
+    assert f"sian_http_requests_total{sample}" in text
+
+
+def test_other_refusals_before_the_route(start, mask_file):
+    client = start(rate_limit="1/minute", max_upload_mb=0.01)
+    statuses = [
+        client.post("/synthesize", files={"mask": bytes(20_000)}).status_code for _ in range(2)
+    ]
+    assert statuses == [413, 429]
+    text = client.get("/metrics").text
+    for status in statuses:
+        assert f'{{method="POST",route="/synthesize",status="{status}"}} 1.0' in text
+
+
 def test_counts_jobs(client, samples, mask_file, synthesizer):
     client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
 

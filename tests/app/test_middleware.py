@@ -2,6 +2,7 @@ import asyncio
 import logging
 
 import pytest
+from fastapi.testclient import TestClient
 
 from app.middleware import BodyLimit
 from model.errors import UploadTooLarge
@@ -30,6 +31,7 @@ def test_requests_are_logged(client, caplog):
     lines = [record.getMessage() for record in caplog.records if record.name == "app.middleware"]
     assert len(lines) == 1
     assert lines[0].startswith("GET /styles 200 ")
+    assert lines[0].endswith(" ms testclient")
 
 
 def test_a_path_cannot_forge_a_line_of_the_log(client, caplog):
@@ -37,6 +39,21 @@ def test_a_path_cannot_forge_a_line_of_the_log(client, caplog):
     client.get("/styles/%0AINJECTED%E2%80%A8%1B")
     (line,) = [record.getMessage() for record in caplog.records if record.name == "app.middleware"]
     assert line.startswith("GET /styles/%0AINJECTED%E2%80%A8%1B 404 ")
+
+
+def test_an_address_cannot_forge_a_line_of_the_log(start, caplog):
+    """A proxy that is trusted may have been told anything."""
+    caplog.set_level(logging.INFO)
+    app = start().app
+    addresses = {
+        "10.0.0.7": "10.0.0.7",
+        "2001:db8::7": "2001:db8::7",
+        "a\nINJECTED \udcff": "a%0AINJECTED%20%3F",
+    }
+    for address in addresses:
+        TestClient(app, client=(address, 1)).get("/styles")
+    lines = [record.getMessage() for record in caplog.records if record.name == "app.middleware"]
+    assert [line.partition(" ms ")[2] for line in lines] == list(addresses.values())
 
 
 def test_an_unexpected_error_is_a_problem_without_its_traceback(client, monkeypatch, caplog):

@@ -93,6 +93,40 @@ def test_a_body_beyond_the_limit_that_does_not_say_so(server, mask):
     assert server.synthesize(mask, organ="kidney").status_code == 200
 
 
+PART = b'--xx\r\nContent-Disposition: form-data; name="%b"'
+HOSTILE_BODIES = {
+    "many headers": PART % b"mask" + b"\r\nX: y" * 5_000_000,
+    "a long header": PART % b"mask" + b"\r\nX: " + b"y" * 31_000_000,
+    "a long name of a header": PART % b"mask" + b"\r\n" + b"X" * 31_000_000,
+    "a long name": PART % (b"m" * 31_000_000),
+    "many fields": b"".join(PART % b"n" + b"\r\n\r\n1\r\n" for _ in range(100_000)),
+    "many files": b"".join(PART % b"mask" + b'; filename="m"\r\n\r\n1\r\n' for _ in range(100_000)),
+    "a long field": PART % b"organ" + b"\r\n\r\n" + b"k" * 31_000_000,
+    "nothing but line breaks": b"\r\n" * 15_000_000,
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE_BODIES.values(), ids=HOSTILE_BODIES)
+def test_a_hostile_body(server, mask, body):
+    """Within the limit of size, and made to be expensive to parse."""
+    before_mb = server.memory_mb()
+    headers = {"Content-Type": "multipart/form-data; boundary=xx"}
+    response = server.client.post("/synthesize", content=body, headers=headers)
+    assert response.status_code in (400, 422)
+    assert response.json()["code"] in ("request_malformed", "mask_missing")
+    assert server.memory_mb() - before_mb < 64
+    assert server.synthesize(mask, organ="kidney").status_code == 200
+
+
+def test_a_hostile_body_of_another_type(server, mask):
+    before_mb = server.memory_mb()
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = server.client.post("/synthesize", content=b"n=1&" * 7_000_000, headers=headers)
+    assert response.status_code in (400, 415)
+    assert server.memory_mb() - before_mb < 64
+    assert server.synthesize(mask, organ="kidney").status_code == 200
+
+
 def test_one_bad_request_after_another(server, mask, nuclei):
     binary = io.BytesIO()
     np.save(binary, (nuclei > 0).astype(np.uint8))

@@ -22,12 +22,13 @@ def test_a_full_disk(serve, mask, tmp_path):
     assert failed
     for job in failed:
         assert job["error"]["code"] == "storage_unavailable"
-        assert "space" in job["error"]["detail"]
+        assert "try again" in job["error"]["detail"]
         assert job["outputs"] == []
         assert server.client.get(f"{job['links']['self']}/outputs/0").status_code == 404
     for job in jobs:
         for output in job["outputs"]:
             assert server.client.get(output["href"]).status_code == 200
+    assert any("No space left on device" in line for line in server.log)
     # What is removed makes room.
     for job in jobs:
         assert server.client.delete(job["links"]["self"]).status_code == 204
@@ -57,6 +58,8 @@ def test_s3_does_not_answer(front, work, own_s3, mask):
     answer = front.synthesize(mask, organ="kidney", seed=2)
     assert answer.status_code == 503
     assert answer.json()["code"] == "storage_unavailable"
+    for text in (answer.text, *(front.client.get(path).text for path in accepted)):
+        assert own_s3.environment["AWS_ENDPOINT_URL"] not in text
     output = f"{stored.headers['Content-Location']}/outputs/0"
     assert front.client.get(output).status_code == 503
 
