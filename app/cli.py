@@ -128,8 +128,9 @@ def worker(
 
     It takes jobs from Redis (SIAN_BROKER_URL) and runs them on one device. The settings are
     environment variables, see docs/http-api.md; front ends and workers share SIAN_BROKER_URL,
-    SIAN_ARTIFACTS_URL, SIAN_CHECKPOINT and SIAN_RETENTION_HOURS. SIGTERM lets the batch on the
-    device finish; the rest goes back to the queue.
+    SIAN_ARTIFACTS_URL (or the same absolute SIAN_DATA_DIR), SIAN_CHECKPOINT and
+    SIAN_RETENTION_HOURS. SIGTERM lets the batch on the device finish; the rest goes back to the
+    queue.
     """
     from app import deployment, logs
     from app.settings import Settings

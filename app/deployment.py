@@ -14,13 +14,14 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from app import stray_settings
 from app.keys import Keyring
 from app.rate_limit import RateLimit
 from app.service import Service
 from app.settings import Settings
 from app.waiting import Waiters
 from model.checkpoint import Card, verify
-from model.errors import SettingsInvalid, SianError
+from model.errors import SettingsInvalid, SianError, StoreUnavailable
 from model.memory import keep_freed_memory
 from model.styles import StyleBank
 from worker import metrics, synthesis
@@ -45,7 +46,7 @@ def build(settings: Settings, *, on_failure: Callable[[SianError], None]) -> Ser
         on_failure: called from a thread of the engine's if it cannot go on.
 
     Raises:
-        CheckpointError, SettingsInvalid, StorageUnavailable
+        CheckpointError, SettingsInvalid, StorageUnavailable, StoreUnavailable
     """
     card = verify(settings.checkpoint)
     waiters = Waiters()
@@ -60,7 +61,8 @@ def build(settings: Settings, *, on_failure: Callable[[SianError], None]) -> Ser
     )
     if settings.broker_url is None:
         return _local(service, settings, waiters, on_failure)
-    return _distributed(service, _shared(settings, settings.broker_url, card, waiters.notify))
+    shared = _shared(settings, settings.broker_url, card, waiters.notify)
+    return _distributed(service, shared)
 
 
 def _local(
@@ -84,7 +86,7 @@ def _local(
         jobs=jobs,
         artifacts=artifacts,
         queue=queue,
-        parts=(lock, _Closing(jobs.close), queue, housekeeper),
+        parts=(_warnings(), lock, _Closing(jobs.close), queue, housekeeper),
         worker_metrics=lambda: {"local": metrics.exposition()},
     )
 
@@ -96,6 +98,13 @@ class _Shared(NamedTuple):
     artifacts: Artifacts
     registry: WorkerRegistry
     queue: CeleryQueue
+    check_files: Callable[[], None]
+
+    def close(self) -> None:
+        self.queue.stop()
+        self.registry.close()
+        self.jobs.close()
+        self.artifacts.close()
 
 
 def _shared(
@@ -105,6 +114,7 @@ def _shared(
     on_change: Callable[[str], None] = lambda job_id: None,
 ) -> _Shared:
     # Celery and Redis take their time to import, which a single process need not wait for.
+    from worker import same_files
     from worker.celery_queue import CeleryQueue
     from worker.redis_jobs import RedisJobs
     from worker.registry import WorkerRegistry
@@ -113,16 +123,39 @@ def _shared(
     jobs = RedisJobs(broker_url, on_change=on_change)
     registry = WorkerRegistry(broker_url)
     queue = CeleryQueue(broker_url, jobs, registry, checkpoint_sha256=card.sha256)
-    return _Shared(jobs, artifacts, registry, queue)
+    check_files = partial(same_files.check, jobs, artifacts, place=_place(settings))
+    shared = _Shared(jobs, artifacts, registry, queue, check_files)
+    with ExitStack() as undo:
+        undo.callback(shared.close)
+        _check_first(check_files)
+        undo.pop_all()
+    return shared
+
+
+def _check_first(check_files: Callable[[], None]) -> None:
+    """At the start, when Redis has to be there: nobody may take or run a job before."""
+    try:
+        check_files()
+    except StoreUnavailable as error:
+        raise StoreUnavailable(
+            "SIAN_BROKER_URL: Redis does not answer as it should. Start it, or correct the "
+            "address, and try again.",
+            retry_after_s=error.retry_after_s,
+        ) from error
 
 
 def _distributed(service: Callable[..., Service], shared: _Shared) -> Service:
-    jobs, artifacts, registry, queue = shared
+    jobs, artifacts, registry, queue, _ = shared
     return service(
         jobs=jobs,
         artifacts=artifacts,
         queue=queue,
-        parts=(_Closing(jobs.close, start=jobs.listen), _Closing(registry.close), queue),
+        parts=(
+            _warnings(),
+            _Closing(jobs.close, start=jobs.listen),
+            _Closing(registry.close),
+            queue,
+        ),
         worker_metrics=lambda: {record.name: record.metrics for record in registry.workers()},
     )
 
@@ -157,12 +190,14 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     """A worker until it is stopped; the exit code.
 
     Raises:
-        CheckpointError, SettingsInvalid, StorageUnavailable
+        CheckpointError, SettingsInvalid, StorageUnavailable, StoreUnavailable
     """
     from worker.node import Ending, Node
 
+    stray_settings.warn()
     card = verify(settings.checkpoint)
-    jobs, artifacts, registry, queue = _shared(settings, broker_url, card)
+    shared = _shared(settings, broker_url, card)
+    jobs, artifacts, registry, queue, check_files = shared
     ending = Ending()
     node = Node(
         build_engine(settings, jobs, artifacts, on_failure=ending),
@@ -174,6 +209,8 @@ def run_worker(settings: Settings, broker_url: str) -> int:
             submit=queue.submit_first,
             forgotten=queue.forgotten,
             retention=timedelta(hours=settings.retention_hours),
+            check=check_files,
+            on_failure=ending,
         ),
         ending,
         checkpoint_sha256=card.sha256,
@@ -181,10 +218,7 @@ def run_worker(settings: Settings, broker_url: str) -> int:
     try:
         return node.run()
     finally:
-        queue.stop()
-        registry.close()
-        jobs.close()
-        artifacts.close()
+        shared.close()
 
 
 class _Closing:
@@ -194,6 +228,11 @@ class _Closing:
         self, close: Callable[[], None], *, start: Callable[[], None] = lambda: None
     ) -> None:
         self.start, self.stop = start, close
+
+
+def _warnings() -> _Closing:
+    """Of the settings, at the start and not before: then the log has its format."""
+    return _Closing(lambda: None, start=stray_settings.warn)
 
 
 class _Lock:
@@ -234,6 +273,15 @@ def _artifacts(settings: Settings) -> Artifacts:
     if settings.artifacts_url is not None:
         return Artifacts(settings.artifacts_url)
     return Artifacts(settings.data_dir / "artifacts")
+
+
+def _place(settings: Settings) -> str:
+    """The setting that says where the files are, and what it comes to in this folder."""
+    if settings.artifacts_url is not None and "://" in settings.artifacts_url:
+        return f"SIAN_ARTIFACTS_URL={settings.artifacts_url}"
+    if settings.artifacts_url is not None:
+        return f"SIAN_ARTIFACTS_URL={Path(settings.artifacts_url).absolute()}"
+    return f"SIAN_DATA_DIR={settings.data_dir.absolute()}"
 
 
 def _rate_limit(settings: Settings) -> RateLimit | None:

@@ -1,18 +1,23 @@
 """The multipart fields of POST /synthesize."""
 
+import logging
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import File, Form, Request, UploadFile
+from fastapi import File, Form, Request, Response, UploadFile
 from pydantic.json_schema import SkipJsonSchema
 
-from model.errors import ParameterInvalid, StyleConflict
+from app import problems
+from model.errors import ParameterInvalid, StorageUnavailable, StyleConflict
 from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
 
 _LONGEST_DEADLINE_S = 7 * 24 * 3600
+_RETRY_AFTER_S = 10
 _FIELDS = frozenset(
     {"mask", "style", "organ", "styles", "seed", "n", "mpp", "label_components", "deadline_s"}
 )
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,13 @@ class SynthesisForm:
     mpp: float | None
     label_components: bool
     deadline_s: float | None
+
+    async def close(self) -> None:
+        """Free what the files take up, in memory or on the disk, which the server would do only
+        when it has answered."""
+        for file in (self.mask, self.style):
+            if file is not None:
+                await file.close()
 
 
 async def synthesis_form(
@@ -99,8 +111,8 @@ async def synthesis_form(
     label_components: Annotated[
         bool,
         Form(
-            description="For a binary mask: make every connected component one nucleus. Nuclei "
-            "that touch merge.",
+            description="For a binary mask or a class map: make every connected component one "
+            "nucleus. Nuclei that touch merge.",
             examples=[False],
         ),
     ] = False,
@@ -138,3 +150,15 @@ async def synthesis_form(
         label_components=label_components,
         deadline_s=deadline_s,
     )
+
+
+async def on_http_exception(request: Request, error: Exception) -> Response:
+    """Exception handler as in ``problems``. A disk that cannot take an upload, most often since
+    it is full, is no fault of the form's, though FastAPI says so."""
+    if not isinstance(error.__cause__, OSError):
+        return await problems.on_http_exception(request, error)
+    logger.warning("an upload cannot be kept: %s", error.__cause__)
+    unavailable = StorageUnavailable(
+        "The upload cannot be kept; try again in a moment.", retry_after_s=_RETRY_AFTER_S
+    )
+    return await problems.on_sian_error(request, unavailable)

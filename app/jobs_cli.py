@@ -1,17 +1,20 @@
 """``sian jobs``: what whoever runs the service may see of the jobs and do with them.
 
 It reads the job records themselves, so it needs no server and no API key, but access to Redis
-(SIAN_BROKER_URL) or to the data folder (SIAN_DATA_DIR).
+(SIAN_BROKER_URL) or to the data folder (SIAN_DATA_DIR). To cancel a job also removes its mask and
+style image, where the files of jobs are within reach.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,11 +22,14 @@ import typer
 from model.errors import JobExpired, JobUnknown, SettingsInvalid
 
 if TYPE_CHECKING:
+    from worker.artifacts import Artifacts
     from worker.jobs import Job, JobStore
 
 jobs = typer.Typer()
 
 _STATES = ("queued", "running", "succeeded", "failed", "canceled")
+_FINISHED = 1
+"""Exit code: there was nothing left to cancel."""
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job.")]
 
 
@@ -64,8 +70,13 @@ def show(job_id: JobId) -> None:
 @jobs.command()
 def cancel(job_id: JobId) -> None:
     """Cancel a job that has not finished. A worker that runs it lets go within seconds."""
+    from app import canceling
+
     with _store() as store:
-        job = store.cancel(job_id)
+        job = canceling.cancel(store, _artifacts, job_id)
+    if job.state != "canceled":
+        print(f"{job.id} had already {job.state}; nothing was canceled", file=sys.stderr)
+        raise typer.Exit(_FINISHED)
     print(f"{job.id} {job.state}")
 
 
@@ -92,6 +103,19 @@ def _store() -> Iterator[JobStore]:
         yield store
     finally:
         store.close()
+
+
+def _artifacts() -> Artifacts:
+    """The files of the jobs, if they are within reach. Raises SettingsInvalid,
+    StorageUnavailable."""
+    from app.settings import Settings
+    from worker.artifacts import Artifacts
+
+    settings = Settings.load()
+    place = settings.artifacts_url or str(settings.data_dir / "artifacts")
+    if "://" not in place and not Path(place).is_dir():
+        raise SettingsInvalid(f"SIAN_DATA_DIR or SIAN_ARTIFACTS_URL: there is no folder {place}.")
+    return Artifacts(place)
 
 
 def _youngest(store: JobStore) -> Iterator[Job]:

@@ -12,6 +12,9 @@ from starlette.exceptions import HTTPException
 
 from app import deployment, openapi, problems
 from app.auth import Authentication
+from app.forms import on_http_exception
+from app.list_headers import ListHeaders
+from app.methods import Methods, add_head
 from app.metrics import HttpMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.rate_limit import RateLimiting
@@ -51,10 +54,13 @@ def create_app(
     for routes in (synthesize, jobs, events, outputs, styles, health):
         app.include_router(routes.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
+    add_head(app)
     app.add_exception_handler(SianError, problems.on_sian_error)
-    app.add_exception_handler(HTTPException, problems.on_http_exception)
+    app.add_exception_handler(HTTPException, on_http_exception)
     app.add_exception_handler(RequestValidationError, problems.on_validation_error)
     # What is added last comes first.
+    app.add_middleware(Methods)
+    app.add_middleware(ListHeaders)
     app.add_middleware(BodyLimit, max_bytes=int(settings.max_upload_mb * 2**20))
     if parts.rate_limit is not None:
         app.add_middleware(RateLimiting, rate_limit=parts.rate_limit)

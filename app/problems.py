@@ -97,6 +97,7 @@ OUTCOMES: dict[type[SianError], Outcome] = {
     errors.WeightsMissing: Outcome(500, Exit.NO_INPUT),
     errors.NonFiniteLoss: Outcome(500, Exit.SOFTWARE),
     errors.ResumeMismatch: Outcome(500, Exit.USAGE),
+    errors.RunUnfinished: Outcome(500, Exit.TEMPORARY),
 }
 """Every class of ``model.errors``: what it is over HTTP and on the command line."""
 
@@ -207,7 +208,23 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
 
 def _reason(name: str, entry: Mapping[str, Any]) -> str:
     message = str(entry["msg"]).removeprefix("Input ").removeprefix("Value error, ")
-    return f"{name}: {message}, was {str(entry['input'])[:80]!r}"
+    wanted = _WANTED.get(entry["type"], message).format(**entry.get("ctx", {}))
+    return f"{name}: {wanted}, was {str(entry['input'])[:80]!r}"
+
+
+_WANTED = {
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number of fewer digits",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_parsing": "must be true or false",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+}
+"""By pydantic's kind of error; others are told in its words."""
 
 
 def documented(*kinds: type[SianError] | int) -> dict[int | str, dict[str, Any]]:

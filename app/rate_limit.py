@@ -2,6 +2,7 @@
 
 import math
 import time
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 import anyio.to_thread
 from fastapi import Request
@@ -62,8 +63,10 @@ class RateLimit:
             self._redis.close()
 
     def _hit(self, client: str) -> None:
-        for limit in self._limits:
-            if not self._limiter.hit(limit, client):
+        # What one limit refuses does not count for the others.
+        refused = [limit for limit in self._limits if not self._limiter.test(limit, client)]
+        for limit in refused or self._limits:
+            if refused or not self._limiter.hit(limit, client):
                 resets_at, _ = self._limiter.get_window_stats(limit, client)
                 raise RateLimited(
                     f"More than {self._text} requests for tiles were sent; wait a little.",
@@ -94,4 +97,16 @@ def _client(scope: Scope) -> str:
     if (name := scope["state"]["client"]) is not None:
         return f"key {name}"
     address = scope.get("client")
-    return f"address {address[0] if address else ''}"
+    return f"address {_network(address[0]) if address else ''}"
+
+
+def _network(address: str) -> str:
+    """What belongs to one client: an IPv4 address, or the /64 that an IPv6 address is from."""
+    try:
+        found = ip_address(address)
+    except ValueError:  # of a proxy that says something else
+        return address
+    if isinstance(found, IPv6Address):
+        mapped = found.ipv4_mapped
+        return str(mapped or IPv6Network((int(found) >> 64 << 64, 64)))
+    return str(found)

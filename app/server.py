@@ -11,7 +11,7 @@ from types import FrameType
 
 import uvicorn
 
-from app import logs
+from app import connections, logs
 from app.main import create_app
 from app.problems import OUTCOMES
 from app.service import Service
@@ -60,6 +60,9 @@ class _Server(uvicorn.Server):
         self._service.stopping.set()
         self._service.waiters.release()
         await super().shutdown(sockets)
+        if self.force_exit:
+            # Impatience is with the clients: what runs still goes back to the queue in order.
+            await self.lifespan.shutdown()
 
 
 def run(settings: Settings, *, host: str, port: int) -> None:
@@ -78,11 +81,18 @@ def run(settings: Settings, *, host: str, port: int) -> None:
         server.should_exit = True
 
     with _bound(settings, host, port) as listener:
-        app = create_app(settings, on_failure=stop)
         logs.configure(settings.log_format)
+        app = create_app(settings, on_failure=stop)
         # Lines of uvicorn go through the root logger; RequestContext writes the access log.
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=_SLOW_CLIENTS_S
+            app,
+            http=connections.bounded(),
+            ws="none",
+            backlog=connections.BACKLOG,
+            forwarded_allow_ips=settings.trusted_proxies,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_SLOW_CLIENTS_S,
         )
         server = _Server(config, app.state.service)
         server.run(sockets=[listener])

@@ -10,12 +10,13 @@ from typing import Annotated, NamedTuple, Protocol
 import anyio
 from fastapi import Depends, Request
 
+from app.canceling import cancel
 from app.keys import Keyring
 from app.rate_limit import RateLimit
 from app.settings import Settings
 from app.waiting import Waiters
 from model.checkpoint import Card
-from model.errors import StorageUnavailable, StoreUnavailable
+from model.errors import QueueFull, StorageUnavailable, StoreUnavailable
 from model.styles import StyleBank
 from worker.artifacts import Artifacts
 from worker.inputs import MASK, STYLE
@@ -23,6 +24,7 @@ from worker.jobs import Idempotency, Job, JobState, JobStore, full, new_job_id
 from worker.queue import Queue
 from worker.request import SynthesisRequest
 
+_LINE_RETRY_AFTER_S = 5
 _DECODERS = 2
 """Uploads decoded at the same time; each may need several hundred MiB."""
 
@@ -117,16 +119,22 @@ class Service:
         if self.jobs.counts()[JobState.QUEUED] >= limit:
             raise full(limit, self.jobs.finished_since(datetime.now(UTC) - timedelta(minutes=1)))
 
+    def check_line(self) -> None:
+        """Raises QueueFull if no more requests may wait for a decoder, which keep their uploads
+        meanwhile: as many may as jobs may be queued."""
+        if self.decoders.statistics().tasks_waiting >= self.settings.queue_limit:
+            raise QueueFull(
+                "Too many requests wait for their mask and style to be read; "
+                "send the request again later.",
+                retry_after_s=_LINE_RETRY_AFTER_S,
+            )
+
     def cancel(self, job_id: str) -> Job:
         """Cancel an unfinished job; a finished one stays as it is.
 
         Raises JobUnknown, JobExpired, StoreUnavailable.
         """
-        job = self.jobs.cancel(job_id)
-        if job.state is JobState.CANCELED and job.started_at is None:
-            # Nobody reads them. Those of a job that was running are removed by its worker.
-            self._remove_files(job_id)
-        return job
+        return cancel(self.jobs, lambda: self.artifacts, job_id)
 
     def remove(self, job_id: str) -> None:
         """Remove a finished job's files and keep its tombstone.

@@ -5,14 +5,17 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
-from model.errors import StoreUnavailable
+from model.errors import RateLimited, StoreUnavailable
 from worker.jobs import Job, JobState, JobStore
 
 _AGAIN_S = 5.0
 """News of what other processes do may get lost, as in an outage of Redis: after so long without
 any the job is read again."""
+_STREAMS_AGAIN_S = 10
 _POSITIONS_S = 1.0
 """How old positions in the queue may be."""
+MOST_FOLLOWERS = 1000
+"""Event streams at a time, of all jobs. Each costs a connection and some work with every change."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Waiters:
         self._events: dict[str, set[asyncio.Event]] = {}
         self._released = False
         self._positions = _Positions()
+        self._reads: dict[str, asyncio.Task[Moment]] = {}
+        self._followers = 0
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Before the loop serves requests; None when it stops."""
@@ -46,6 +51,7 @@ class Waiters:
             loop.call_soon_threadsafe(self._wake, job_id)
 
     def _wake(self, job_id: str) -> None:
+        self._reads.pop(job_id, None)  # it may have begun before the change
         for event in self._events.get(job_id, ()):
             event.set()
 
@@ -65,7 +71,7 @@ class Waiters:
         with self._listening(job.id) as news:
             while True:
                 with contextlib.suppress(StoreUnavailable):
-                    job = await asyncio.to_thread(jobs.get, job.id)
+                    job = (await self._read(jobs, job.id)).job
                 left_s = until - asyncio.get_running_loop().time()
                 if job.is_finished or left_s <= 0 or self._released:
                     return job
@@ -80,7 +86,7 @@ class Waiters:
         Raises JobUnknown, JobExpired, StoreUnavailable; close it with ``aclose``.
         """
         clock = asyncio.get_running_loop().time
-        with self._listening(job_id) as news:
+        with self._following(), self._listening(job_id) as news:
             last, told_at = await self._read(jobs, job_id), clock()
             yield last
             while not last.job.is_finished and not self._released:
@@ -91,6 +97,22 @@ class Waiters:
                     last, told_at = moment, clock()
                     yield moment
 
+    def check_followers(self) -> None:
+        """Raises RateLimited if no more may follow a job."""
+        if self._followers >= MOST_FOLLOWERS:
+            raise RateLimited(
+                "Too many event streams are open; ask for the job now and then instead.",
+                retry_after_s=_STREAMS_AGAIN_S,
+            )
+
+    @contextlib.contextmanager
+    def _following(self) -> Iterator[None]:
+        self._followers += 1
+        try:
+            yield
+        finally:
+            self._followers -= 1
+
     async def _next(self, jobs: JobStore, last: Moment, *, reread: bool) -> Moment:
         """reread: the record and not only the position."""
         if not reread:
@@ -100,7 +122,18 @@ class Waiters:
         return await self._read(jobs, last.job.id)
 
     async def _read(self, jobs: JobStore, job_id: str) -> Moment:
-        return await asyncio.to_thread(read, jobs, job_id)
+        """Read once for all who ask meanwhile: a job may have a thousand followers."""
+        if job_id not in self._reads:
+            reading = asyncio.create_task(asyncio.to_thread(read, jobs, job_id))
+            self._reads[job_id] = reading
+            reading.add_done_callback(lambda done: self._forget(job_id, done))
+        return await asyncio.shield(self._reads[job_id])
+
+    def _forget(self, job_id: str, reading: asyncio.Task[Moment]) -> None:
+        if self._reads.get(job_id) is reading:
+            del self._reads[job_id]
+        if not reading.cancelled():
+            reading.exception()  # all who asked may have gone
 
     @contextlib.contextmanager
     def _listening(self, job_id: str) -> Iterator[asyncio.Event]:

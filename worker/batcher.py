@@ -134,11 +134,12 @@ class Batcher:
         try:
             while batch := self._waiting.next_batch():
                 self._compute_batch(batch)
-        except DeviceLost as error:
-            self._fail(SynthesisFailed(f"The device failed and needs a new process: {error}"))
-        except Exception as error:
+        except DeviceLost:
+            logger.exception("the device failed and needs a new process")
+            self._fail(SynthesisFailed("The device failed; the worker's log says why."))
+        except Exception:
             logger.exception("the batcher failed")
-            self._fail(SynthesisFailed(f"The batcher failed: {error!r}"))
+            self._fail(SynthesisFailed("The batcher failed; the worker's log says why."))
 
     def _compute_batch(self, batch: list[Item]) -> None:
         """Give every item of a batch its outcome."""

@@ -5,7 +5,13 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from model.errors import StorageUnavailable, StoreUnavailable, TryAgainLater
+from model.errors import (
+    SettingsInvalid,
+    SianError,
+    StorageUnavailable,
+    StoreUnavailable,
+    TryAgainLater,
+)
 from worker.artifacts import Artifacts
 from worker.jobs import JobStore, is_job_id, made_at
 
@@ -28,6 +34,8 @@ class Housekeeper:
     submit: tells the queue of a job.
     forgotten: queued jobs that the queue should be told of again.
     retention: how long a finished job and its tiles are kept.
+    check: raises SettingsInvalid if the files are not those of the jobs any more: unmounted, say.
+    on_failure: called with that, in a thread of the housekeeper's, which then does no more.
     """
 
     def __init__(
@@ -38,11 +46,14 @@ class Housekeeper:
         submit: Callable[[str], None],
         retention: timedelta,
         forgotten: Callable[[], list[str]] = list,
+        check: Callable[[], None] = lambda: None,
+        on_failure: Callable[[SianError], None] = lambda error: None,
     ) -> None:
         self._jobs = jobs
         self._artifacts = artifacts
         self._submit = submit
         self._forgotten = forgotten
+        self._check, self._on_failure = check, on_failure
         self._retention = retention
         self._sweep_every = min(_SWEEP, retention / 4)
         self._next_reap = self._next_sweep = self._next_orphans = datetime.now(UTC)
@@ -60,7 +71,7 @@ class Housekeeper:
     def tick(self, now: datetime) -> None:
         """Everything that is due.
 
-        Raises StoreUnavailable, StorageUnavailable.
+        Raises StoreUnavailable, StorageUnavailable, and what ``check`` raises.
         """
         try:
             self._tick(now)
@@ -78,6 +89,7 @@ class Housekeeper:
                 self._submit(job_id)
         if now >= self._next_sweep:
             self._next_sweep = now + self._sweep_every
+            self._check()
             self.sweep(now)
         if now >= self._next_orphans:
             self._next_orphans = now + _ORPHANS
@@ -121,5 +133,8 @@ class Housekeeper:
                 if not is_out:
                     logger.warning("housekeeping waits: %s", error)
                 is_out = True
+            except SettingsInvalid as error:
+                self._on_failure(error)
+                return
             except Exception:
                 logger.exception("housekeeping failed")

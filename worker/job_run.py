@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
@@ -41,6 +42,15 @@ _PAUSE_S = 0.5
 
 # The log of a job reads as the engine's.
 logger = logging.getLogger("worker.engine")
+
+
+_GONE_AGAIN_S = 5
+_DESCRIPTORS_PAUSE_S = 5.0
+"""Before a job that found no file descriptor free is tried again."""
+
+
+class _NoDescriptors(Exception):
+    """The process has too many files and connections open, which is not the job's fault."""
 
 
 class _ClaimLost(Interrupted):
@@ -96,6 +106,11 @@ class JobRunner:
             except DeviceLost:  # to which the job may have led
                 self._record(claim, lambda: self._jobs.retry(claim, lost()))
                 return False
+            except _NoDescriptors:
+                logger.warning("job %s found too many files open; it waits", job.id)
+                self._stopping.wait(_DESCRIPTORS_PAUSE_S)
+                self._record(claim, lambda: self._jobs.retry(claim, _too_many_open()))
+                return False
         except Interrupted as reason:
             return self._let_go(claim, reason)
         return True
@@ -123,18 +138,22 @@ class JobRunner:
                 index += 1
         except (Interrupted, StoreUnavailable):
             raise
-        except SianError as error:
+        except Exception as error:
+            if _lacks_descriptors(error):
+                raise _NoDescriptors from error
+            return self._failure(job_id, error)
+        return None
+
+    def _failure(self, job_id: str, error: Exception) -> Failure:
+        """What is told of a job that went wrong."""
+        if isinstance(error, SianError):
             return Failure(error.code, str(error))
-        except MemoryError:
+        if isinstance(error, MemoryError):
             message = "The service has too little memory for this job; send a smaller mask."
             return Failure(OutOfMemory.code, message)
-        except Exception:
-            logger.exception("job %s went wrong", job_id)
-            message = (
-                f"The tile could not be synthesized; the server's log says why (job {job_id})."
-            )
-            return Failure(SynthesisFailed.code, message)
-        return None
+        logger.error("job %s went wrong", job_id, exc_info=error)
+        message = f"The tile could not be synthesized; the server's log says why (job {job_id})."
+        return Failure(SynthesisFailed.code, message)
 
     def _tiles(self, claim: Claim) -> Iterator[Tile]:
         """Those that the job doesn't have yet, in order; several under way at a time."""
@@ -170,10 +189,21 @@ class JobRunner:
     def _work(self, job: Job) -> Work:
         if job.deadline_at is not None and job.deadline_at <= datetime.now(UTC):
             raise DeadlineExceeded("The deadline passed before the job could be started.")
-        mask = self._artifacts.get(job.id, MASK)
-        style = self._artifacts.get(job.id, STYLE) if job.request.style.image_sha256 else None
+        mask = self._input(job.id, MASK)
+        style = self._input(job.id, STYLE) if job.request.style.image_sha256 else None
         with self._preparing:
             return Work(self._network.synthesizer, job.request, mask, style)
+
+    def _input(self, job_id: str, name: str) -> bytes:
+        try:
+            return self._artifacts.get(job_id, name)
+        except FileNotFoundError:
+            logger.error("job %s: its %s is not among the files of this worker", job_id, name)
+            raise StorageUnavailable(
+                f"The job's {name} is no longer among the files of the service; send the request "
+                "again.",
+                retry_after_s=_GONE_AGAIN_S,
+            ) from None
 
     def _encoded_style(self, claim: Claim, work: Work) -> StyleVector | None:
         if work.style_input is None:
@@ -248,3 +278,19 @@ class JobRunner:
                 self._artifacts.discard(job_id, name)
         except StorageUnavailable as error:
             logger.warning("inputs of job %s are left until it expires: %s", job_id, error)
+
+
+def _lacks_descriptors(error: BaseException | None) -> bool:
+    """Whether it goes back to a file or connection that could not be opened for that reason."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _too_many_open() -> Failure:
+    return Failure(
+        StorageUnavailable.code,
+        "The service has too many files and connections open; send the request again later.",
+    )

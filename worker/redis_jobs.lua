@@ -9,6 +9,7 @@
 -- sian:failures     hash    error code -> number of failed jobs
 -- sian:key:<key>    string  id of the job with this idempotency key, as long as it lives
 -- sian:place        string  the last place given
+-- sian:files        string  the mark of the files that the jobs belong to
 -- sian:changes      channel "<who> <id>" of every change
 --
 -- All moments are of the clock of Redis, so that those of the other machines may differ.
@@ -291,6 +292,12 @@ function steps.expire(id)
   bury(id)
   publish(id)
   return 1
+end
+
+-- A step, since a Redis without room refuses SET on its own.
+function steps.mark_files(mark)
+  redis.call('SET', 'sian:files', mark, 'NX')
+  return redis.call('GET', 'sian:files')
 end
 
 -- At most a thousand tombstones, so that others need not wait; how many.

@@ -186,6 +186,17 @@ class RedisJobs:
         while self._step("forget", to_us(moment)):
             pass
 
+    def files_mark(self) -> str | None:
+        """The mark of the files that the jobs belong to, see ``worker.same_files``."""
+        with mapped():
+            mark: bytes | None = self._client.get("sian:files")
+        return None if mark is None else mark.decode()
+
+    def mark_files(self, mark: str) -> str:
+        """Set it, unless there is one; the one there is."""
+        known: bytes = self._step("mark_files", mark)
+        return known.decode()
+
     def _step(self, name: str, *values: str | int) -> Any:
         with mapped():
             return self._always(args=[name, self._name, *values])

@@ -125,8 +125,9 @@ def _file_system(url: str) -> Any:
         )
     except ImportError:
         raise SettingsInvalid(
-            f"SIAN_ARTIFACTS_URL={url}: S3 needs a package that is not installed; "
-            "run 'pip install sian[s3]'."
+            f"SIAN_ARTIFACTS_URL={url}: S3 needs a package that is not installed. In the "
+            "repository, run: .venv/bin/pip install --constraint constraints.txt --editable "
+            "'.[engine,s3]'"
         ) from None
     fs.retries = 1  # s3fs would try each of the attempts five times
     return fs

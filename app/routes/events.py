@@ -14,7 +14,7 @@ from app.problems import documented
 from app.routes.jobs import JobId
 from app.service import Service, ServiceDep
 from app.waiting import Moment, read
-from model.errors import JobExpired, JobUnknown, KeyInvalid, StoreUnavailable
+from model.errors import JobExpired, JobUnknown, KeyInvalid, RateLimited, StoreUnavailable
 
 _KEEP_ALIVE_S = 15.0
 """Proxies cut connections that are silent for longer, commonly after 60 s."""
@@ -54,7 +54,7 @@ router = APIRouter(tags=["jobs"])
             "content": {EventSourceResponse.media_type: {"itemSchema": _EVENT}},
         },
         204: {"description": "The job has finished and the client knows; there is no more."},
-        **documented(KeyInvalid, JobUnknown, JobExpired, StoreUnavailable, 500),
+        **documented(KeyInvalid, JobUnknown, JobExpired, RateLimited, StoreUnavailable, 500),
     },
 )
 async def get_events(
@@ -70,9 +70,12 @@ async def get_events(
     """The job now, and again whenever its state, its tiles or its position in the queue change.
     The stream ends with the job, or when the server stops or loses its records; clients then
     connect again, as browsers do by themselves."""
+    service.waiters.check_followers()
     now = await asyncio.to_thread(read, service.jobs, job_id)
     if now.job.is_finished and last_event_id == _id(now):
         return Response(status_code=204)  # tells browsers not to connect again
+    if request.method == "HEAD":
+        return Response(media_type=EventSourceResponse.media_type, headers=_UNBUFFERED)
     events = _events(request, service, job_id, last_event_id)
     return EventSourceResponse(events, headers=_UNBUFFERED)
 

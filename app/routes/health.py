@@ -18,14 +18,12 @@ from worker.jobs import JobState
 router = APIRouter(tags=["service"])
 
 
-@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Is the process alive", responses=documented(500))
 async def healthz() -> Health:
     """Answers as long as the process does."""
     return Health(status="ok")
 
 
-@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Is it ready", responses=documented(500, 503))
 def readyz(service: ServiceDep) -> Readiness:
     """Answers 200 as long as a warm network takes jobs and makes progress. Jobs that are sent

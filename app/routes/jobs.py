@@ -18,6 +18,9 @@ from model.errors import (
     StoreUnavailable,
 )
 
+NO_STORE = {"Cache-Control": "no-store"}
+"""A job changes by itself."""
+
 JobId = Annotated[
     str, Path(description="Id of the job.", examples=["3f0c9a7e5d1b4c86a2f4d8e19b7c6a50"])
 ]
@@ -25,14 +28,16 @@ JobId = Annotated[
 router = APIRouter(tags=["jobs"])
 
 
-@router.head("/jobs/{job_id}", include_in_schema=False)
 @router.get(
     "/jobs/{job_id}",
     summary="State of a job",
     responses=documented(KeyInvalid, JobUnknown, JobExpired, StoreUnavailable, 500),
 )
-def get_job(request: Request, service: ServiceDep, job_id: JobId) -> JobDocument:
+def get_job(
+    request: Request, response: Response, service: ServiceDep, job_id: JobId
+) -> JobDocument:
     """Where a job stands, and links to the tiles that are stored."""
+    response.headers.update(NO_STORE)
     return job_document(request, service, read(service.jobs, job_id))
 
 
@@ -46,11 +51,14 @@ def get_job(request: Request, service: ServiceDep, job_id: JobId) -> JobDocument
         **documented(KeyInvalid, JobUnknown, JobExpired, StoreUnavailable, StorageUnavailable, 500),
     },
 )
-def delete_job(request: Request, service: ServiceDep, job_id: JobId) -> Response | JobDocument:
+def delete_job(
+    request: Request, response: Response, service: ServiceDep, job_id: JobId
+) -> Response | JobDocument:
     """Cancel a job that has not finished: it is not started, or goes no further than the tiles
     that are stored, which stay until it expires. A job that has finished is removed with its
     tiles, and is expired from then on."""
     if service.jobs.get(job_id).is_finished:
         service.remove(job_id)
         return Response(status_code=204)
+    response.headers.update(NO_STORE)
     return job_document(request, service, Moment(service.cancel(job_id), position=None))

@@ -1,8 +1,9 @@
 """The tiles of jobs, and what each was made from."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Header, Path, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -27,6 +28,12 @@ TILE_HEADERS: dict[str, Any] = {
     "X-Seed": {"description": "Seed of the tile.", "schema": {"type": "integer"}},
     "ETag": {"description": "SHA-256 of the tile, in quotes.", "schema": {"type": "string"}},
 }
+CACHED: dict[str, Any] = {
+    "Cache-Control": {
+        "description": "It never changes, and is there until the job expires.",
+        "schema": {"type": "string"},
+    }
+}
 
 _ETAG = '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"'
 _ERRORS = (
@@ -45,7 +52,6 @@ Index = Annotated[int, Path(description="Which tile, from 0.", examples=[0])]
 router = APIRouter(tags=["jobs"])
 
 
-@router.head("/jobs/{job_id}/outputs/{index}", include_in_schema=False)
 @router.get(
     "/jobs/{job_id}/outputs/{index}",
     summary="A tile",
@@ -55,13 +61,14 @@ router = APIRouter(tags=["jobs"])
         200: {
             "description": "The tile. Its text chunks say what it was made from.",
             "content": PNG_CONTENT,
-            "headers": TILE_HEADERS,
+            "headers": {**TILE_HEADERS, **CACHED},
         },
         206: {
             "description": "The part of the tile that Range asks for.",
             "content": PNG_CONTENT,
             "headers": {
                 **TILE_HEADERS,
+                **CACHED,
                 "Content-Range": {
                     "description": "Which part it is, and the size of the whole.",
                     "schema": {"type": "string"},
@@ -73,6 +80,7 @@ router = APIRouter(tags=["jobs"])
     },
 )
 def get_output(
+    request: Request,
     service: ServiceDep,
     job_id: JobId,
     index: Index,
@@ -92,13 +100,17 @@ def get_output(
     job = service.jobs.get(job_id)
     etag = f'"{_output(job, index).sha256}"'
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
+    caching = _cache_control(service, job)
     if etag in known or "*" in known:
-        return Response(status_code=304, headers={"ETag": etag})
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": caching})
     response = tile_response(service, job, index)
-    return response if if_range not in (None, etag) else _part(response, range_)
+    response.headers["Cache-Control"] = caching
+    # Only GET has parts.
+    if request.method != "GET" or if_range not in (None, etag):
+        return response
+    return _part(response, range_)
 
 
-@router.head("/jobs/{job_id}/outputs/{index}/manifest", include_in_schema=False)
 @router.get(
     "/jobs/{job_id}/outputs/{index}/manifest",
     summary="What a tile was made from",
@@ -110,7 +122,11 @@ def get_manifest(service: ServiceDep, job_id: JobId, index: Index) -> Response:
     """Checkpoint, code version, seed, style, mask, licence and time, as JSON."""
     job = service.jobs.get(job_id)
     _output(job, index)
-    return Response(_file(service, job, f"{index}.json"), media_type="application/json")
+    return Response(
+        _file(service, job, f"{index}.json"),
+        media_type="application/json",
+        headers={"Cache-Control": _cache_control(service, job)},
+    )
 
 
 def tile_response(service: Service, job: Job, index: int) -> Response:
@@ -137,10 +153,17 @@ def _part(whole: Response, header: str | None) -> Response:
     if part is None:
         return whole
     response = Response(bytes(whole.body[part]), 206, media_type=PNG)
-    for name in ("ETag", "X-Seed", "Accept-Ranges"):
+    for name in ("ETag", "X-Seed", "Accept-Ranges", "Cache-Control"):
         response.headers[name] = whole.headers[name]
     response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     return response
+
+
+def _cache_control(service: Service, job: Job) -> str:
+    """For the client alone and not beyond the time that the job is kept."""
+    retention = timedelta(hours=service.settings.retention_hours)
+    left = (job.finished_at or datetime.now(UTC)) + retention - datetime.now(UTC)
+    return f"private, immutable, max-age={max(0, int(left.total_seconds()))}"
 
 
 def _output(job: Job, index: int) -> Output:

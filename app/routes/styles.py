@@ -61,7 +61,6 @@ def get_style(request: Request, service: ServiceDep, organ: Organ) -> StyleDocum
     )
 
 
-@router.head("/styles/{organ}/thumbnail", include_in_schema=False)
 @router.get(
     "/styles/{organ}/thumbnail",
     summary="What a preset looks like",

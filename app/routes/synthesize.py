@@ -6,25 +6,28 @@ from typing import Annotated, Any, NamedTuple
 
 import anyio.to_thread
 from fastapi import APIRouter, Depends, Header, Request, UploadFile
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 
+from app.answers import JSON, answer
 from app.auth import client_of
-from app.documents import job_document
 from app.forms import SynthesisForm, synthesis_form
 from app.idempotency import identify
 from app.negotiation import choose, preferred_wait
-from app.problems import documented, problem, status_of
-from app.routes.outputs import PNG, PNG_CONTENT, TILE_HEADERS, tile_response
+from app.problems import documented
+from app.routes.outputs import PNG, PNG_CONTENT, TILE_HEADERS
 from app.schemas import JobDocument
 from app.service import Accepted, Service, ServiceDep
-from app.waiting import Moment
 from model import errors
-from model.errors import JobCanceled, NotAcceptable, RequestInFlight, StoreUnavailable
+from model.errors import (
+    NotAcceptable,
+    RequestInFlight,
+)
 from worker.inputs import mask_input, style_input
-from worker.jobs import Idempotency, Job, JobState
+from worker.jobs import Idempotency, Job
 from worker.request import Style, SynthesisRequest, draw_seed, parse_weights
 
-JSON = "application/json"
+_CLIENT_GONE = 499
+"""For the log, as nginx has it: nobody is there to be answered."""
 
 _COMMON_HEADERS = {
     "Content-Location": {"description": "The job.", "schema": {"type": "string"}},
@@ -147,24 +150,31 @@ async def synthesize(
     if wish.known is not None:
         job, is_new = Accepted(wish.known, is_new=False)
     else:
-        job, is_new = await anyio.to_thread.run_sync(
-            _accept, service, form, wish, limiter=service.decoders
-        )
+        # Asked once for nothing: the server looks out for a client's end only from then on.
+        await request.is_disconnected()
+        service.check_line()
+        async with service.decoders:
+            if await request.is_disconnected():
+                return Response(status_code=_CLIENT_GONE)
+            accepted = await anyio.to_thread.run_sync(_accept, service, form, wish)
+        job, is_new = accepted
+    await form.close()
     request.state.job_id = job.id
     wait_s, applied = preferred_wait(prefer, longest_s=service.settings.response_wait_s)
     if is_new:
         job = await service.waiters.wait(service.jobs, job, wait_s)
-    elif not job.is_finished:
+    elif not job.is_finished and wait_s > 0:
         raise RequestInFlight(
             "The first request with this Idempotency-Key is still being worked on; follow its "
             "job, or send it again later.",
             job_id=job.id,
         )
-    response = await anyio.to_thread.run_sync(_answer, request, service, job, media_type)
+    response = await anyio.to_thread.run_sync(answer, request, service, job, media_type)
     if applied is not None:
         response.headers["Preference-Applied"] = applied
     if not is_new:
         response.headers["Idempotency-Replayed"] = "true"
+    response.headers["Vary"] = "Accept"
     return response
 
 
@@ -254,37 +264,3 @@ def _check(
     if image is not None:
         max_pixels = int(service.settings.max_style_mpx * 1e6)
         style_input(image, mpp=form.mpp, network_mpp=network_mpp, max_pixels=max_pixels)
-
-
-def _answer(request: Request, service: Service, job: Job, media_type: str) -> Response:
-    document = job_document(request, service, Moment(job, _position(service, job)))
-    if job.failure is not None:
-        return _problem(request, job.failure.code, job.failure.message, document)
-    if job.state is JobState.CANCELED:
-        detail = "The job was canceled; send the request again, with a new Idempotency-Key."
-        return _problem(request, JobCanceled.code, detail, document)
-    if job.state is JobState.SUCCEEDED and media_type == PNG:
-        response = tile_response(service, job, 0)
-    else:
-        status = 200 if job.is_finished else 202
-        response = JSONResponse(document.model_dump(mode="json"), status)
-        response.headers["X-Seed"] = str(job.request.seed)
-        if status == 202:
-            response.headers["Location"] = document.links.self
-    response.headers["Content-Location"] = document.links.self
-    return response
-
-
-def _problem(request: Request, code: str, detail: str, document: JobDocument) -> Response:
-    path = document.links.self
-    headers = {"Content-Location": path}
-    return problem(request, status_of(code), code, detail, headers=headers, job=path)
-
-
-def _position(service: Service, job: Job) -> int | None:
-    if job.state is not JobState.QUEUED:
-        return None
-    try:
-        return service.jobs.position(job.id)
-    except StoreUnavailable:
-        return None  # the job is accepted, and whoever sent it should learn its id

@@ -106,3 +106,22 @@ def test_a_url_that_makes_no_sense(tmp_path, checkpoint, url):
     settings = Settings.load(checkpoint=checkpoint, data_dir=tmp_path, broker_url=url)
     with pytest.raises(SettingsInvalid, match="SIAN_BROKER_URL"):
         deployment.build(settings, on_failure=lambda error: None)
+
+
+def test_an_outage_names_no_address_to_clients(start, own_redis, mask_file, caplog):
+    client = start(broker_url=own_redis.url, rate_limit="1000/minute")
+    known = client.post("/synthesize", files=mask_file, data={"organ": "kidney"}, headers=ASYNC)
+    own_redis.kill()
+    port = own_redis.url.rpartition(":")[2].partition("/")[0]
+    answers = [
+        client.get("/readyz"),
+        client.post("/synthesize", files=mask_file, data={"organ": "kidney"}),
+        client.get(known.headers["Location"]),
+        client.get(known.json()["links"]["events"]),
+    ]
+    for answer in answers:
+        assert answer.status_code == 503, answer.text
+        assert port not in answer.json()["detail"]
+        assert "Redis" in answer.json()["detail"]
+        assert "try again" in answer.json()["detail"]
+    assert port in caplog.text

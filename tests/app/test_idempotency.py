@@ -105,12 +105,22 @@ def test_one_key_for_two_requests(client, post, fields):
 
 def test_while_the_first_is_worked_on(post, busy):
     accepted = post(headers=ASYNC)
-    again = post(headers=ASYNC)
+    again = post()
     assert again.status_code == 409
     problem = again.json()
     assert problem["code"] == "request_in_flight"
     assert problem["job"] == again.headers["Location"] == accepted.headers["Location"]
     assert int(again.headers["Retry-After"]) >= 1
+
+
+def test_who_does_not_wait_is_told_of_the_job_again(post, busy):
+    accepted = post(headers=ASYNC)
+    for again in (post(headers=ASYNC), post(headers={"Prefer": "wait=0"})):
+        assert again.status_code == 202
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert again.headers["Location"] == accepted.headers["Location"]
+        assert again.json()["id"] == accepted.json()["id"]
+    assert "Idempotency-Replayed" not in accepted.headers
 
 
 def test_a_failure_is_replayed(post, synthesizer):
@@ -161,7 +171,7 @@ def test_a_full_queue_is_no_obstacle_to_what_is_known(start, busy, mask_file):
 
     accepted = post("one")
     assert post("two").status_code == 429
-    assert post("one").status_code == 409
+    assert post("one").headers["Idempotency-Replayed"] == "true"
     client.delete(accepted.headers["Location"])
     assert post("one").json()["code"] == "job_canceled"
 
@@ -178,8 +188,9 @@ def test_two_at_once_are_one_job(client, post, busy):
     service.jobs.find = find_nothing_yet
     with ThreadPoolExecutor(2) as clients:
         answers = list(clients.map(lambda _: post(headers=ASYNC), range(2)))
-    assert sorted(answer.status_code for answer in answers) == [202, 409]
     (job_id,) = service.jobs.queued()
+    assert [answer.json()["id"] for answer in answers] == [job_id, job_id]
+    assert sum("Idempotency-Replayed" in answer.headers for answer in answers) == 1
     scopes = {scope for scope in service.artifacts.scopes() if not scope.startswith("thumb")}
     assert scopes == {job_id}
 

@@ -8,6 +8,7 @@ import pytest
 
 from model.errors import StorageUnavailable, StoreUnavailable
 from worker.housekeeping import Housekeeper
+from worker.jobs import Output
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -138,13 +139,32 @@ def test_a_part_the_tile_does_not_have(client, job):
     assert response.headers["Content-Range"] == f"bytes */{len(client.get(href).content)}"
 
 
-def test_head(client, job):
-    paths = [job["links"]["self"], "/healthz", "/readyz", "/styles/kidney/thumbnail"]
-    paths += [job["outputs"][0]["href"], job["outputs"][0]["manifest"]]
-    for path in paths:
-        head, get = client.head(path), client.get(path)
-        assert head.status_code == get.status_code == 200, path
-        assert head.headers["Content-Length"] == get.headers["Content-Length"], path
+@pytest.mark.parametrize("value", ["bytes=10-19", "bytes=99999999-"])
+def test_only_get_has_parts(client, job, value):
+    href = job["outputs"][0]["href"]
+    head = client.head(href, headers={"Range": value})
+    assert head.status_code == 200
+    assert head.headers["Content-Length"] == client.head(href).headers["Content-Length"]
+
+
+def test_tiles_may_be_kept_as_long_as_the_job_is(client, job):
+    for href in (job["outputs"][0]["href"], job["outputs"][0]["manifest"]):
+        tile = client.get(href)
+        caching, _, max_age = tile.headers["Cache-Control"].rpartition("=")
+        assert caching == "private, immutable, max-age"
+        assert 23 * 3600 < int(max_age) <= 24 * 3600
+    href = job["outputs"][0]["href"]
+    etag = client.get(href).headers["ETag"]
+    for headers in ({"Range": "bytes=0-9"}, {"If-None-Match": etag}):
+        response = client.get(href, headers=headers)
+        assert response.headers["Cache-Control"].startswith("private, immutable")
+
+
+def test_what_changes_is_not_kept(client, mask_file, busy):
+    accepted = client.post("/synthesize", files=mask_file, data={"organ": "kidney"}, headers=ASYNC)
+    path = accepted.headers["Location"]
+    for response in (accepted, client.get(path), client.delete(path)):
+        assert response.headers["Cache-Control"] == "no-store"
 
 
 # Cancel and remove
@@ -164,6 +184,21 @@ def test_cancels_a_queued_job(client, mask_file, busy):
     assert client.get(path).json() == job
     service = client.app.state.service
     assert job["id"] not in service.artifacts.scopes()
+
+
+def test_cancels_a_job_that_waits_again(client, mask_file, busy):
+    accepted = client.post(
+        "/synthesize", files=mask_file, data={"organ": "kidney", "n": 2}, headers=ASYNC
+    )
+    service, job_id = client.app.state.service, accepted.json()["id"]
+    claim = service.jobs.start(job_id, lease_s=60)
+    service.artifacts.put(job_id, "0.png", b"tile")
+    service.jobs.add_output(claim, Output(seed=1, sha256="ab"), 0)
+    service.jobs.reap(everything=True)  # its worker has died
+    job = client.delete(accepted.headers["Location"]).json()
+    assert (job["status"], len(job["outputs"])) == ("canceled", 1)
+    assert not service.artifacts.exists(job_id, "mask")
+    assert service.artifacts.exists(job_id, "0.png")
 
 
 def test_cancels_a_running_job_and_keeps_its_tiles(client, mask_file, synthesizer, go_on):

@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from app import cli
+from worker.artifacts import Artifacts
 from worker.jobs import Failure, Output, new_job_id
 from worker.redis_jobs import RedisJobs
 from worker.request import Style, SynthesisRequest
@@ -102,11 +103,37 @@ def test_cancels_one(run, jobs):
     assert run("cancel", job_id) == (0, f"{job_id} canceled\n", "")
 
 
+def test_mask_and_style_of_what_is_canceled_go(run, jobs, monkeypatch, tmp_path):
+    monkeypatch.setenv("SIAN_DATA_DIR", str(tmp_path))
+    job_id = create(jobs)
+    artifacts = Artifacts(tmp_path / "artifacts")
+    for name in ("mask", "style"):
+        artifacts.put(job_id, name, b"file")
+    assert run("cancel", job_id) == (0, f"{job_id} canceled\n", "")
+    assert artifacts.scopes() == []
+
+
+def test_cancels_one_whose_files_are_out_of_reach(run, jobs, monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("SIAN_ARTIFACTS_URL", str(tmp_path / "elsewhere"))
+    job_id = create(jobs)
+    assert run("cancel", job_id)[0] == 0
+    assert jobs.get(job_id).state == "canceled"
+    assert "elsewhere" in caplog.text
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_there_is_nothing_left_to_cancel(run, jobs, failed):
+    code, out, err = run("cancel", failed)
+    assert (code, out) == (1, "")
+    assert err == f"{failed} had already failed; nothing was canceled\n"
+    assert jobs.get(failed).state == "failed"
+
+
 @pytest.mark.parametrize("command", ["show", "cancel"])
 def test_there_is_no_such_job(run, jobs, command):
     code, out, err = run(command, "nothing")
     assert (code, out) == (65, "")
-    assert err == "sian: There is no job 'nothing'.\n"
+    assert err.startswith("sian: There is no job 'nothing': check the id")
 
 
 def test_there_are_no_records(run, tmp_path, monkeypatch):

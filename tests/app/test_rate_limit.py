@@ -1,6 +1,6 @@
 import pytest
 
-from app.rate_limit import RateLimit
+from app.rate_limit import RateLimit, _client
 from model.errors import RateLimited, SettingsInvalid, StoreUnavailable
 
 WARD, LAB = "0123456789abcdef", "fedcba9876543210"
@@ -36,6 +36,33 @@ def test_several_limits_hold_together(limit):
     with pytest.raises(RateLimited) as refusal:
         rate_limit.hit("ward")
     assert refusal.value.retry_after_s <= 3600
+
+
+@pytest.mark.parametrize("text", ["3/minute;1/hour", "1/hour;3/minute"])
+def test_what_one_limit_refuses_does_not_use_up_another(limit, text):
+    rate_limit = limit(text)
+    rate_limit.hit("ward")
+    for _ in range(5):
+        with pytest.raises(RateLimited):
+            rate_limit.hit("ward")
+    minute = next(each for each in rate_limit._limits if each.amount == 3)
+    assert rate_limit._limiter.get_window_stats(minute, "ward").remaining == 2
+
+
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("unknown", "unknown"),
+    ],
+)
+def test_who_counts_as_one_client(address, counted_as):
+    scope = {"state": {"client": None}, "client": (address, 1234)}
+    assert _client(scope) == f"address {counted_as}"
+    assert _client({"state": {"client": "ward"}, "client": (address, 1)}) == "key ward"
 
 
 def test_front_ends_count_together(redis_url):

@@ -1,13 +1,22 @@
+import errno
 import hashlib
 import io
 import json
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
+import starlette.formparsers
+from fastapi import Request
 from PIL import Image
 
-from model.errors import MaskBinary, StorageUnavailable, StoreUnavailable
+import app.answers
+import app.routes.synthesize
+from model.errors import MaskBinary, OutOfMemory, StorageUnavailable, StoreUnavailable
 from tests.fakes import label_mask, mask_png, png, style_png
 
 JSON = {"Accept": "application/json"}
@@ -160,6 +169,11 @@ def test_waits_as_asked_before_it_goes_on_without_the_client(post):
 # Media types
 
 
+def test_caches_are_told_that_accept_matters(post):
+    for headers in ({}, JSON, ASYNC):
+        assert post(headers, organ="kidney").headers["Vary"] == "Accept"
+
+
 @pytest.mark.parametrize(
     ("accept", "n"), [("text/html", 1), ("image/png", 2), ("image/*", 2), ("image/png;q=0", 2)]
 )
@@ -187,6 +201,28 @@ def test_a_job_that_fails_while_it_is_waited_for(client, post, synthesizer):
             "code": "mask_binary",
             "detail": "All nuclei share one value: give each its own.",
         }
+
+
+def test_a_tile_that_cannot_be_read_is_still_there(client, post, monkeypatch):
+    failing(monkeypatch, app.answers, "tile_response", DISK_FULL)
+    response = post(organ="kidney")
+    problem = check_problem(response, 503, "storage_unavailable")
+    assert response.headers["Retry-After"] == str(DISK_FULL.retry_after_s)
+    assert problem["job"] == response.headers["Content-Location"]
+    assert client.get(problem["job"]).json()["status"] == "succeeded"
+
+
+def test_too_little_memory_may_be_temporary(post, synthesizer):
+    post(organ="kidney")
+
+    def refuse(made):
+        raise OutOfMemory("The device has too little memory for this tile.")
+
+    synthesizer.before = refuse
+    response = post(organ="kidney")
+    problem = check_problem(response, 503, "out_of_memory")
+    assert "new Idempotency-Key" in problem["detail"]
+    assert int(response.headers["Retry-After"]) >= 1
 
 
 def test_an_unexpected_failure_of_the_engine(post, synthesizer):
@@ -222,6 +258,82 @@ def test_a_full_queue_refuses_before_it_looks_at_the_mask(start, busy, mask_file
     fields = {"organ": "kidney"}
     assert client.post("/synthesize", files=mask_file, data=fields, headers=ASYNC).is_success
     check_problem(client.post("/synthesize", files={"mask": b"x"}, data=fields), 429, "queue_full")
+
+
+@pytest.fixture
+def slow_decoders(monkeypatch, go_on):
+    """Requests that have come to a decoder stay there until ``go_on``; counts them."""
+    decoding = threading.Semaphore(0)
+
+    def wait(*args, **options):
+        decoding.release()
+        go_on.wait(30)
+        raise MaskBinary("All nuclei share one value: give each its own.")
+
+    monkeypatch.setattr(app.routes.synthesize, "mask_input", wait)
+    return decoding
+
+
+def test_a_full_line_before_the_decoders(start, mask_file, slow_decoders, go_on):
+    client = start(queue_limit=1)
+    decoders = client.app.state.service.decoders
+
+    def post():
+        return client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
+
+    with ThreadPoolExecutor(3) as clients:
+        answers = [clients.submit(post) for _ in range(3)]
+        for _ in range(2):
+            assert slow_decoders.acquire(timeout=30)
+        until = time.monotonic() + 30
+        while not decoders.statistics().tasks_waiting:
+            assert time.monotonic() < until
+        refused = post()
+        go_on.set()
+    check_problem(refused, 429, "queue_full")
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert [answer.result().status_code for answer in answers] == [422] * 3
+
+
+def test_nothing_is_done_for_a_client_that_has_gone(client, post, monkeypatch):
+    async def is_disconnected(request):
+        return True
+
+    monkeypatch.setattr(Request, "is_disconnected", is_disconnected)
+    assert post(files={"mask": b"never looked into"}, organ="kidney").status_code == 499
+    assert client.app.state.service.jobs.unexpired() == set()
+
+
+def test_uploads_are_not_kept_while_a_request_waits(client, mask_file, monkeypatch):
+    forms, closed = [], []
+    accept, waiters = app.routes.synthesize._accept, client.app.state.service.waiters
+    wait = waiters.wait
+
+    def see_form(service, form, wish):
+        forms.append(form)
+        return accept(service, form, wish)
+
+    async def see_files(*args):
+        closed.extend(file.file.closed for file in (forms[0].mask, forms[0].style))
+        return await wait(*args)
+
+    monkeypatch.setattr(app.routes.synthesize, "_accept", see_form)
+    monkeypatch.setattr(waiters, "wait", see_files)
+    response = client.post("/synthesize", files={**mask_file, "style": style_png()})
+    assert response.status_code == 200
+    assert closed == [True, True]
+
+
+def test_a_disk_that_takes_no_uploads(post, monkeypatch, caplog):
+    class Full(tempfile.SpooledTemporaryFile):
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(starlette.formparsers, "SpooledTemporaryFile", Full)
+    response = post(organ="kidney")
+    check_problem(response, 503, "storage_unavailable")
+    assert int(response.headers["Retry-After"]) >= 1
+    assert "No space left on device" in caplog.text
 
 
 # Bad input: every case its own code

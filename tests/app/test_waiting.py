@@ -1,12 +1,13 @@
 import asyncio
+import threading
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from app import waiting
-from app.waiting import Moment, Waiters
-from model.errors import JobUnknown, StoreUnavailable
+from app.waiting import Moment, Waiters, read
+from model.errors import JobUnknown, RateLimited, StoreUnavailable
 from worker.jobs import JobState, new_job_id
 from worker.request import Style, SynthesisRequest
 from worker.sqlite_jobs import SqliteJobs
@@ -229,3 +230,69 @@ def test_an_outage_ends_the_stream(waiters, jobs, job, monkeypatch):
     with pytest.raises(StoreUnavailable):
         follow(waiters, jobs, job.id, act=act)
     assert waiters._events == {}
+
+
+def test_a_change_is_read_once_for_all_who_follow(waiters, jobs, claim, monkeypatch):
+    reads = []
+    monkeypatch.setattr(waiting, "read", lambda *args: reads.append(1) or read(*args))
+
+    async def scenario():
+        streams = [waiters.follow(jobs, claim.job.id, idle_s=60) for _ in range(50)]
+        first = await asyncio.gather(*(anext(stream) for stream in streams))
+        assert {moment.job.state for moment in first} == {JobState.RUNNING}
+        before = len(reads)
+        following = asyncio.gather(*(anext(stream) for stream in streams))
+        await asyncio.sleep(0)  # they wait now
+        await asyncio.to_thread(jobs.finish, claim)
+        assert {moment.job.state for moment in await following} == {JobState.SUCCEEDED}
+        for stream in streams:
+            await stream.aclose()
+        return before, len(reads)
+
+    before, after = run(waiters, scenario)
+    assert before < 10
+    assert after - before < 10
+
+
+def test_a_read_that_began_before_a_change_is_not_its_news(waiters, jobs, claim, monkeypatch):
+    """The first read is held up until the job has finished, with what it was before."""
+    begun, go_on, held = threading.Event(), threading.Event(), []
+
+    def slow(store, job_id):
+        moment = read(store, job_id)
+        if not held:
+            held.append(1)
+            begun.set()
+            assert go_on.wait(PATIENCE_S)
+        return moment
+
+    monkeypatch.setattr(waiting, "read", slow)
+
+    async def scenario():
+        early = asyncio.create_task(waiters.wait(jobs, claim.job, PATIENCE_S))
+        await asyncio.to_thread(begun.wait, PATIENCE_S)
+        await asyncio.to_thread(jobs.finish, claim)
+        await asyncio.sleep(0)  # the news is in
+        late = asyncio.create_task(waiters.wait(jobs, claim.job, PATIENCE_S))
+        job = await late
+        go_on.set()
+        return job.state, (await early).state
+
+    assert run(waiters, scenario) == (JobState.SUCCEEDED, JobState.SUCCEEDED)
+
+
+def test_there_is_room_for_so_many_who_follow(waiters, jobs, claim, monkeypatch):
+    monkeypatch.setattr(waiting, "MOST_FOLLOWERS", 2)
+
+    async def scenario():
+        streams = [waiters.follow(jobs, claim.job.id, idle_s=60) for _ in range(2)]
+        for stream in streams:
+            waiters.check_followers()
+            await anext(stream)
+        with pytest.raises(RateLimited, match="Too many event streams"):
+            waiters.check_followers()
+        await streams[0].aclose()
+        waiters.check_followers()
+        await streams[1].aclose()
+
+    run(waiters, scenario)

@@ -35,6 +35,18 @@ def test_a_full_disk(serve, mask, tmp_path):
     assert server.synthesize(mask, organ="kidney", seed=1).status_code == 200
 
 
+def test_no_room_for_uploads(serve, mask, tmp_path):
+    folder = tmp_path / "small"
+    folder.mkdir()
+    server = serve(prefix=small_disk(folder, "600k"), environment={"TMPDIR": str(folder)})
+    server.wait_until_ready()
+    refused = server.synthesize(mask, style=b"x" * 3_000_000)
+    assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert any("No space left on device" in line for line in server.log)
+    assert server.synthesize(mask, organ="kidney").status_code == 200
+
+
 def test_s3_does_not_answer(front, work, own_s3, mask):
     settings = {"artifacts_url": own_s3.url("tiles")}
     front = front(**settings, environment=own_s3.environment)

@@ -1,8 +1,15 @@
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from model.errors import JobExpired, JobUnknown, StorageUnavailable, StoreUnavailable
+from model.errors import (
+    JobExpired,
+    JobUnknown,
+    SettingsInvalid,
+    StorageUnavailable,
+    StoreUnavailable,
+)
 from tests.worker.test_jobs import REQUEST
 from worker.housekeeping import Housekeeper
 from worker.jobs import JobState, new_job_id
@@ -159,3 +166,29 @@ def test_after_an_outage_workers_may_first_renew_their_leases(jobs, artifacts, s
 
 def test_stopping_what_never_started_is_no_error(housekeeper):
     housekeeper.stop()
+
+
+def test_files_that_are_not_those_of_the_jobs_end_it_before_anything_is_removed(jobs, artifacts):
+    failures, ended = [], threading.Event()
+
+    def check():
+        raise SettingsInvalid("other files")
+
+    def fail(error):
+        failures.append(str(error))
+        ended.set()
+
+    housekeeper = Housekeeper(
+        jobs,
+        artifacts,
+        submit=lambda job_id: None,
+        retention=timedelta(milliseconds=4),
+        check=check,
+        on_failure=fail,
+    )
+    old = finished(jobs, artifacts)
+    housekeeper.start()
+    assert ended.wait(60)
+    housekeeper.stop()
+    assert failures == ["other files"]
+    assert artifacts.exists(old, "0.png")

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -6,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from model.errors import MaskBinary, StoreUnavailable
+from model.errors import MaskBinary, StorageUnavailable, StoreUnavailable
 from tests.fakes import style_png
 from tests.worker.engines import PATIENCE_S, away, lose_worker, state, stored, submissions, until
 from worker import job_run, metrics
@@ -80,7 +81,33 @@ def test_a_job_without_its_mask_fails(engine, jobs, artifacts, accept):
     job_id = accept()
     artifacts.remove(job_id)
     engine.run(job_id)
-    assert jobs.get(job_id).failure.code == "synthesis_failed"
+    failure = jobs.get(job_id).failure
+    assert failure.code == "storage_unavailable"
+    assert "mask is no longer among the files" in failure.message
+
+
+def test_a_process_with_too_many_files_open_tries_the_job_again(
+    engine, jobs, artifacts, accept, monkeypatch
+):
+    monkeypatch.setattr(job_run, "_DESCRIPTORS_PAUSE_S", 0.001)
+    exhausted = OSError(errno.EMFILE, "Too many open files")
+    wrapped = StorageUnavailable("The files cannot be read.", retry_after_s=5)
+    wrapped.__cause__ = exhausted
+    job_id = accept(n=2)
+    for error in (exhausted, wrapped):
+        with monkeypatch.context() as patch:
+            patch.setattr(artifacts, "get", raising(error))
+            assert engine.run(job_id) is False
+        assert state(jobs, job_id) is JobState.QUEUED
+    assert engine.run(job_id) is True
+    assert len(stored(jobs, artifacts, job_id)) == 2
+
+
+def raising(error):
+    def fail(*arguments, **options):
+        raise error
+
+    return fail
 
 
 def test_a_style_image_is_encoded_once(engine, synthesizer, jobs, artifacts, accept, monkeypatch):
@@ -353,7 +380,7 @@ def test_a_failure_is_recorded_after_an_outage(
     artifacts.remove(job_id)
     Outage(jobs, monkeypatch, ["fail"], 5)
     assert engine.run(job_id) is True
-    assert jobs.get(job_id).failure.code == "synthesis_failed"
+    assert jobs.get(job_id).failure.code == "storage_unavailable"
 
 
 EVERYTHING = ["add_output", "renew", "fail", "finish", "requeue"]

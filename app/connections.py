@@ -1,0 +1,81 @@
+"""Connections that cost the server no more than they must.
+
+A file descriptor is what a client takes without sending anything, and jobs need them too: to
+read their inputs and to store tiles. So the number of connections is bounded by what the process
+may open, and those that stop in the middle of a request are closed.
+"""
+
+import asyncio
+import resource
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+STALLED_S = 30.0
+"""How long the head of a request may take, and how long its body may pause."""
+
+BACKLOG = 64
+"""Connections that the system accepts at once, before the server can refuse any."""
+
+_RESERVED = 128 + BACKLOG  # the network, job records, Redis, files of jobs
+_PER_CONNECTION = 3  # the socket, and a mask and style image that are too large for memory
+_MOST = 4096
+
+
+def most_connections() -> int:
+    """From the limit of open files (``ulimit -n``)."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return _MOST
+    return max(8, min(_MOST, (soft - _RESERVED) // _PER_CONNECTION))
+
+
+class BoundedProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1, which has a limit for requests but none for connections, and no limit
+    for the time that a request takes to arrive."""
+
+    most = _MOST
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.most:
+            self.logger.warning("a connection was refused: %d are open", self.most)
+            transport.abort()
+        else:
+            self._expect_more()
+
+    def data_received(self, data: bytes) -> None:
+        was_expecting_head = self.conn.their_state is h11.IDLE and self._timer is not None
+        super().data_received(data)
+        match self.conn.their_state:
+            case h11.IDLE if was_expecting_head:
+                pass  # a head that comes in drops has no more time than another
+            case h11.IDLE | h11.SEND_BODY:
+                self._expect_more()
+            case _:
+                self._expect_nothing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_nothing()
+        super().connection_lost(exc)
+
+    def _expect_more(self) -> None:
+        self._expect_nothing()
+        self._timer = self.loop.call_later(STALLED_S, self._give_up)
+
+    def _expect_nothing(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _give_up(self) -> None:
+        if self.flow.read_paused:  # the server is the one that is slow
+            self._expect_more()
+        elif not self.transport.is_closing():
+            self.transport.abort()
+
+
+def bounded() -> type[BoundedProtocol]:
+    """The protocol, with the limit of this process."""
+    return type("Bounded", (BoundedProtocol,), {"most": most_connections()})

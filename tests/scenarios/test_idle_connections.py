@@ -1,0 +1,37 @@
+"""Clients that connect and send nothing cost no job its files."""
+
+import re
+import resource
+import socket
+from contextlib import ExitStack, suppress
+from urllib.parse import urlsplit
+
+
+def test_jobs_succeed_amid_more_connections_than_files_may_be_open(serve, small_mask):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))  # what the server inherits
+    try:
+        server = serve()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    server.wait_until_ready()
+    accepted = [
+        server.client.post(
+            "/synthesize",
+            files={"mask": small_mask},
+            data={"organ": "kidney", "n": "4"},
+            headers={"Prefer": "respond-async"},
+        )
+        for _ in range(4)
+    ]
+    assert [answer.status_code for answer in accepted] == [202] * 4
+    at = urlsplit(server.address)
+    with ExitStack() as idle:
+        for _ in range(400):
+            client = idle.enter_context(socket.create_connection((at.hostname, at.port)))
+            with suppress(OSError):  # of one that was refused
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost:")
+        for answer in accepted:
+            job_id = re.escape(answer.json()["id"])
+            assert server.wait_for(rf"job {job_id} (done|failed)").group(1) == "done"
+    assert server.synthesize(small_mask, organ="kidney").status_code == 200
