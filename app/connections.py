@@ -6,10 +6,14 @@ may open, and those that stop in the middle of a request are closed.
 """
 
 import asyncio
+import logging
 import resource
+import time
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+logger = logging.getLogger(__name__)
 
 STALLED_S = 30.0
 """How long the head of a request may take, and how long its body may pause."""
@@ -17,6 +21,7 @@ STALLED_S = 30.0
 BACKLOG = 64
 """Connections that the system accepts at once, before the server can refuse any."""
 
+_TELL_EVERY_S = 60.0
 _RESERVED = 128 + BACKLOG  # the network, job records, Redis, files of jobs
 _PER_CONNECTION = 3  # the socket, and a mask and style image that are too large for memory
 _MOST = 4096
@@ -30,17 +35,34 @@ def most_connections() -> int:
     return max(8, min(_MOST, (soft - _RESERVED) // _PER_CONNECTION))
 
 
+class Refusals:
+    """A line in the log once a minute at most: an attack must not fill the disk with them."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._told_at = float("-inf")
+
+    def warn(self, most: int) -> None:
+        """One more connection was refused."""
+        self._count += 1
+        now = time.monotonic()
+        if now - self._told_at >= _TELL_EVERY_S:
+            logger.warning("refused %d connections: %d are open", self._count, most)
+            self._count, self._told_at = 0, now
+
+
 class BoundedProtocol(H11Protocol):
     """uvicorn's HTTP/1.1, which has a limit for requests but none for connections, and no limit
     for the time that a request takes to arrive."""
 
     most = _MOST
+    _refused = Refusals()
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         if len(self.connections) > self.most:
-            self.logger.warning("a connection was refused: %d are open", self.most)
+            self._refused.warn(self.most)
             transport.abort()
         else:
             self._expect_more()

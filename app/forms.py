@@ -8,10 +8,10 @@ from fastapi import File, Form, Request, Response, UploadFile
 from pydantic.json_schema import SkipJsonSchema
 
 from app import problems
+from app.field_errors import LONGEST_DEADLINE_S
 from model.errors import ParameterInvalid, StorageUnavailable, StyleConflict
 from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
 
-_LONGEST_DEADLINE_S = 7 * 24 * 3600
 _RETRY_AFTER_S = 10
 _FIELDS = frozenset(
     {"mask", "style", "organ", "styles", "seed", "n", "mpp", "label_components", "deadline_s"}
@@ -120,7 +120,7 @@ async def synthesis_form(
         float | SkipJsonSchema[None],
         Form(
             gt=0,
-            le=_LONGEST_DEADLINE_S,
+            le=LONGEST_DEADLINE_S,
             description="Seconds after which the tiles are of no use: a job that has not been "
             "started by then is dropped, with the error `deadline_exceeded`.",
             examples=[30],

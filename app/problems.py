@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from app import field_errors
 from app.schemas import Problem
 from model import errors
 from model.errors import (
@@ -202,29 +203,9 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
             "'organ', weights into 'styles'."
         )
     else:
-        reason = "; ".join(_reason(name, entry) for name, entry in by_field.items())
+        said = (field_errors.reason(name, entry) for name, entry in by_field.items())
+        reason = f"{'; '.join(said)}."
     return await on_sian_error(request, ParameterInvalid(reason))
-
-
-def _reason(name: str, entry: Mapping[str, Any]) -> str:
-    message = str(entry["msg"]).removeprefix("Input ").removeprefix("Value error, ")
-    wanted = _WANTED.get(entry["type"], message).format(**entry.get("ctx", {}))
-    return f"{name}: {wanted}, was {str(entry['input'])[:80]!r}"
-
-
-_WANTED = {
-    "int_parsing": "must be a whole number",
-    "int_parsing_size": "must be a whole number of fewer digits",
-    "int_from_float": "must be a whole number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a finite number",
-    "bool_parsing": "must be true or false",
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be at least {ge}",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le}",
-}
-"""By pydantic's kind of error; others are told in its words."""
 
 
 def documented(*kinds: type[SianError] | int) -> dict[int | str, dict[str, Any]]:

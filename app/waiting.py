@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass
 
+from app.connections import most_connections
 from model.errors import RateLimited, StoreUnavailable
 from worker.jobs import Job, JobState, JobStore
 
@@ -14,8 +15,9 @@ any the job is read again."""
 _STREAMS_AGAIN_S = 10
 _POSITIONS_S = 1.0
 """How old positions in the queue may be."""
-MOST_FOLLOWERS = 1000
-"""Event streams at a time, of all jobs. Each costs a connection and some work with every change."""
+MOST_FOLLOWERS = min(1000, most_connections() // 2)
+"""Event streams at a time, of all jobs. Each costs some work with every change, and a connection;
+half of these are for other requests."""
 
 
 @dataclass(frozen=True)

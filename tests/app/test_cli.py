@@ -204,7 +204,8 @@ def test_training_commands_answer_for_themselves(run, command):
 def test_a_missing_training_package_is_named(run, monkeypatch):
     # None in sys.modules makes an import fail as if the package were not installed.
     monkeypatch.setitem(sys.modules, "training.train", None)
-    check_error(run("train", "--help"), 70, "install --constraint constraints.txt --editable '.[engine,training]'")
+    advice = "install --constraint constraints.txt --editable '.[engine,training]'"
+    check_error(run("train", "--help"), 70, advice)
 
 
 def test_help_names_every_command_and_option(run):

@@ -94,6 +94,18 @@ def test_one_connection_too_many_is_closed_and_the_others_stay(connect):
         assert time.monotonic() < until
 
 
+def test_many_refusals_are_one_line_in_the_log(caplog, monkeypatch):
+    refusals = connections.Refusals()
+    for _ in range(1000):
+        refusals.warn(7)
+    assert [record.getMessage() for record in caplog.records] == [
+        "refused 1 connections: 7 are open"
+    ]
+    monkeypatch.setattr(connections, "_TELL_EVERY_S", 0.0)
+    refusals.warn(7)
+    assert caplog.records[-1].getMessage() == "refused 1000 connections: 7 are open"
+
+
 @pytest.mark.parametrize("sent", [b"", HEAD[:20], HEAD, HEAD + b"0123"])
 def test_a_request_that_stalls_is_given_up(connect, monkeypatch, sent):
     monkeypatch.setattr(connections, "STALLED_S", 0.2)

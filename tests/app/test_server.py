@@ -156,3 +156,49 @@ def test_a_client_that_goes_away_takes_no_job_along(serving, mask_file, busy, go
     with httpx2.Client(base_url=address, timeout=PATIENCE_S) as client:
         client.get(f"/jobs/{job_id}/events")
         assert client.get(f"/jobs/{job_id}").json()["status"] == "succeeded"
+
+
+def test_impatience_stops_what_runs_in_order_all_the_same(serving, mask_file, busy, go_on, caplog):
+    this, thread, address = serving()
+    stopped = threading.Event()
+    stop = this._service.queue.stop
+    this._service.queue.stop = lambda: (stop(), stopped.set())
+    with (
+        httpx2.Client(base_url=address, timeout=PATIENCE_S) as client,
+        client.stream("GET", "/healthz"),  # so that there is somebody to wait for
+    ):
+        for _ in range(2):
+            this.handle_exit(signal.SIGINT, None)
+        assert this.force_exit
+        go_on.set()
+        thread.join(PATIENCE_S)
+    assert not thread.is_alive()
+    assert stopped.is_set()
+    assert "Traceback" not in caplog.text
+
+
+@pytest.mark.parametrize("trusted", ["", "10.0.0.0/8"])
+def test_how_it_is_run(monkeypatch, tmp_path, checkpoint, trusted):
+    """The log has its format before anything is logged, and only proxies that were named say
+    whom a request is from."""
+    begun, configs = [], []
+
+    class Ended:
+        def __init__(self, config, service):
+            configs.append(config)
+
+        def run(self, sockets):
+            begun.append("server")
+
+    def create(*args, **options):
+        begun.append("app")
+        return create_app(*args, **options)
+
+    monkeypatch.setattr(server.logs, "configure", lambda log_format: begun.append("log"))
+    monkeypatch.setattr(server, "create_app", create)
+    monkeypatch.setattr(server, "_Server", Ended)
+    settings = Settings.load(checkpoint=checkpoint, data_dir=tmp_path, trusted_proxies=trusted)
+    server.run(settings, host="127.0.0.1", port=0)
+    assert begun == ["log", "app", "server"]
+    assert configs[0].forwarded_allow_ips == trusted
+    assert issubclass(configs[0].http, server.connections.BoundedProtocol)

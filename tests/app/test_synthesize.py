@@ -434,7 +434,7 @@ def test_two_styles_at_once(post, mask_file):
 )
 def test_bad_parameters_are_named(post, name, value):
     problem = check_problem(post(organ="kidney", **{name: value}), 422, "parameter_invalid")
-    assert problem["detail"].startswith(f"{name}: ")
+    assert problem["detail"].startswith(f"{name} must be ")
     assert len(problem["detail"]) < 300
 
 

@@ -1,0 +1,33 @@
+"""What is said of a field whose value is of the wrong type or out of range."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.datastructures import UploadFile
+
+from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
+
+LONGEST_DEADLINE_S = 7 * 24 * 3600
+
+_WANTED = {
+    "seed": f"a whole number from 0 to {MAX_SEED}",
+    "n": f"a whole number from 1 to {MAX_TILES}",
+    "mpp": f"a number from {MPP_RANGE[0]:g} to {MPP_RANGE[1]:g}",
+    "label_components": "true or false",
+    "deadline_s": f"a number of seconds above 0, up to {LONGEST_DEADLINE_S}",
+    "organ": "text, the name of a preset",
+    "styles": "text, a JSON object of weights",
+    "index": "a whole number",
+}
+"""Of each field of a request, whatever is wrong with it: pydantic's messages speak to
+programmers."""
+_LONGEST = 80
+
+
+def reason(name: str, error: Mapping[str, Any]) -> str:
+    """error: of pydantic's."""
+    value = error["input"]
+    was = "a file" if isinstance(value, UploadFile) else repr(str(value)[:_LONGEST])
+    if name in _WANTED:
+        return f"{name} must be {_WANTED[name]}, was {was}"
+    return f"{name}: {error['msg']}, was {was}"
