@@ -25,9 +25,9 @@ Window = tuple[slice, slice]
 SMALLEST_PX = 64
 
 _TRIES = 16
-_MOST_OVERLAP = 0.2  # of a nucleus; what is left still looks whole
+_MOST_OVERLAP = 0.2  # of either nucleus; what is left still looks whole
 _CONTACT_PX = 1.0  # how far two outlines are pushed together so that their pixels meet
-_PRESS = 0.25  # and by how much more at most, in units of the radius
+_PRESS = 0.25  # and by how much more at most, in units of the smaller radius
 _GAP_PX = 1.5
 
 
@@ -71,19 +71,29 @@ class _Canvas:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self.ids = np.zeros(shape, np.int32)
-        self.placed = 0
+        self._areas = [0]  # by id
 
-    def overlap(self, relative: Values, half: int, row: int, col: int, upto: float) -> int:
-        """How many pixels within ``upto`` times the outline belong to a nucleus already."""
+    def is_free(self, relative: Values, half: int, row: int, col: int, upto: float) -> bool:
+        """Whether no nucleus has a pixel within ``upto`` times the outline."""
         canvas, stamp = self._windows(half, row, col)
-        return int(np.count_nonzero(self.ids[canvas][relative[stamp] <= upto]))
+        return not self.ids[canvas][relative[stamp] <= upto].any()
+
+    def may_touch(self, relative: Values, half: int, row: int, col: int) -> bool:
+        """Whether what the outline shares with others is a small part of it and of each."""
+        canvas, stamp = self._windows(half, row, col)
+        covered = self.ids[canvas][relative[stamp] <= 1]
+        others, shared = np.unique(covered[covered > 0], return_counts=True)
+        areas = np.array([self._areas[other] for other in others], np.int64)
+        own = np.count_nonzero(relative <= 1)
+        return bool(shared.sum() <= _MOST_OVERLAP * own and (shared <= _MOST_OVERLAP * areas).all())
 
     def place(self, relative: Values, half: int, row: int, col: int) -> None:
         """A new nucleus with what is still free within its outline."""
         canvas, stamp = self._windows(half, row, col)
         window = self.ids[canvas]
-        self.placed += 1
-        window[(relative[stamp] <= 1) & (window == 0)] = self.placed
+        own = (relative[stamp] <= 1) & (window == 0)
+        window[own] = len(self._areas)
+        self._areas.append(int(np.count_nonzero(own)))
 
     def _windows(self, half: int, row: int, col: int) -> tuple[Window, Window]:
         """Where a square stamp of side 2 half + 1 lies on the canvas, and its part that does."""
@@ -141,7 +151,7 @@ def _place_apart(
     relative, half = outlines.fill(index, 1 + max(spacing, gap))
     for attempt, (row, col) in enumerate(places.astype(np.int64)):
         upto = 1 + max(spacing * (1 - attempt / _TRIES), gap)
-        if canvas.overlap(relative, half, row, col, upto) == 0:
+        if canvas.is_free(relative, half, row, col, upto):
             canvas.place(relative, half, row, col)
             return int(row), int(col)
     return None
@@ -163,13 +173,13 @@ def _place_beside(
         range(first, len(outlines)), hosts[nearest], angles, press, strict=True
     ):
         relative, half = outlines.fill(index, 1)
-        area = np.count_nonzero(relative <= 1)
         for (host, host_row, host_col), angle in zip(partners, turns, strict=True):
             own = outlines.reach(index, angle + np.pi)
-            apart = outlines.reach(host, angle) + own * (1 - pressed) - _CONTACT_PX
+            others = outlines.reach(host, angle)
+            apart = own + others - pressed * min(own, others) - _CONTACT_PX
             row = round(host_row + apart * math.sin(angle))
             col = round(host_col + apart * math.cos(angle))
-            if canvas.overlap(relative, half, row, col, 1) <= _MOST_OVERLAP * area:
+            if canvas.may_touch(relative, half, row, col):
                 canvas.place(relative, half, row, col)
                 break
 

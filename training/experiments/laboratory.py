@@ -169,9 +169,14 @@ class Laboratory:
         if not result.is_file():
             self.sitting.go_on(f"the training of SegNet {name}")
             config = self.scale.segnet_config(augment=augment, seed=seed)
-            minutes = self.sitting.minutes_left
             segmenter = train_segnet(
-                config, images(), run, self.sitting.process, minutes=minutes, title=f"segnet {name}"
+                config,
+                images(),
+                run,
+                self.sitting.process,
+                workers=self.sitting.workers,
+                minutes=self.sitting.minutes_left,
+                title=f"segnet {name}",
             )
             if segmenter is None:
                 raise RunUnfinished(

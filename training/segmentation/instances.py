@@ -17,8 +17,9 @@ BACKGROUND, INSIDE, BOUNDARY = 0, 1, 2
 CLASSES = 3
 
 BOUNDARY_PX = 2
-"""Width of the boundary. Of MoNuSeg's training masks, which are all of it that is known here,
-the class map gives back the most nuclei at a width equal to what ``recover_instances`` adds."""
+"""Width of the boundary, and how far ``recover_instances`` grows what is inside. The round trip of
+MoNuSeg's training masks keeps a PQ of .97 so; with what a square of 3 x 3 or 5 x 5 px makes the
+boundary, in place of the disk of radius 2, .90 or .81."""
 
 SMALLEST_PX = 20
 """Components with fewer pixels inside are no nuclei."""
