@@ -5,7 +5,7 @@ docs/choices.md gives the reason for each default where the paper is silent.
 
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from model.errors import ParameterInvalid
 from training.data.augment import TURN_MARGIN
@@ -91,6 +91,10 @@ class TrainConfig:
     bn_px: int = 256
     precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 0
+
+    free: ClassVar = frozenset(
+        {"steps", "bn_batches", "bn_px", "precision", "lr_generator", "lr_discriminator"}
+    )
 
     def __post_init__(self) -> None:
         stride, smallest = self.network.stride, smallest_px(self.network)

@@ -13,19 +13,18 @@ from model.pixels import Module
 class Ema(Generic[Module]):
     """Exponential moving average of a module's parameters; its buffers are copied.
 
-    Its decay ramps up as min(decay, (1 + n) / (10 + n)), so that the initial weights are soon
+    At step n its decay is min(decay, (1 + n) / (10 + n)), so that the initial weights are soon
     forgotten and early exports show what the network can do.
     """
 
     def __init__(self, module: Module, decay: float) -> None:
         self.decay = decay
-        self.updates = 0
         self.module = copy.deepcopy(module).requires_grad_(False)
 
     @torch.no_grad()
-    def update(self, module: Module) -> None:
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        self.updates += 1
+    def update(self, module: Module, step: int) -> None:
+        """Average in what ``module`` became by step number ``step``, counted from 0."""
+        decay = min(self.decay, (1 + step) / (10 + step))
         ours: list[Tensor] = list(self.module.parameters())
         theirs: list[Tensor] = list(module.parameters())
         if ours:

@@ -2,24 +2,41 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from model.errors import NonFiniteLoss
-from training.config import TrainConfig
-from training.data.crops import CropDataset, LoadedSlide, batches
+from training.data.loader import NumberedSamples, batches
 from training.distributed import Process, any_process, average_values
 from training.profile import Profile
-from training.samples import SampleSheet
 from training.sitting import Log, progress_bar, stop_signal
-from training.state import Progress, load_state, save_state
-from training.step import Stepper
-from training.vgg import Vgg19
+from training.state import Progress, Resumable, RunConfig, load_state, save_state
+
+
+class StepsConfig(RunConfig, Protocol):
+    """``steps``: length of the run. ``batch_size``: samples a step, over all processes."""
+
+    @property
+    def steps(self) -> int: ...
+
+    @property
+    def batch_size(self) -> int: ...
+
+
+class Steps(Resumable, Protocol):
+    """Networks, their optimisers, and the step that moves them."""
+
+    @property
+    def config(self) -> StepsConfig: ...
+
+    def __call__(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+        """Move the networks by one step; returns its loss terms, detached."""
 
 
 @dataclass(frozen=True)
@@ -37,73 +54,102 @@ class Intervals:
         return step % self.log == 0, last or saving, last or sampling
 
 
-def train(
-    config: TrainConfig,
-    slides: Sequence[LoadedSlide],
-    vgg: Vgg19,
+def run_steps(
+    stepper: Steps,
+    samples: NumberedSamples,
     run: Path,
-    process: Process,
     *,
-    workers: int = 1,
-    intervals: Intervals | None = None,
-    title: str = "train",
+    workers: int,
+    intervals: Intervals,
+    title: str,
     profile: Profile | None = None,
-) -> tuple[Stepper, Progress]:
-    """Train until ``config.steps``, the minutes are over, or SIGINT or SIGTERM; then save.
+    write_sheet: Callable[[int], None] | None = None,
+) -> Progress:
+    """Take steps until ``config.steps``, the minutes are over, or SIGINT or SIGTERM; then save.
 
     ``run`` is created, or resumed exactly if it holds a state of the same configuration.
-    ``title`` stands beside the progress bar.
+    ``title`` stands beside the progress bar; ``write_sheet(step)`` keeps a picture of that step.
 
     Raises:
         NonFiniteLoss: a loss term became NaN or infinite; the state on disk is from before.
+        ParameterInvalid: a batch cannot be split over the processes.
         ResumeMismatch: ``run`` belongs to another configuration.
     """
-    intervals = intervals or Intervals()
+    config, process = stepper.config, stepper.process
     run.mkdir(parents=True, exist_ok=True)
-    stepper = Stepper(config, vgg, process)
     progress = load_state(run, stepper)
-    log = Log(run, progress.step) if process.leads else None
-    dataset = CropDataset(slides, config)
-    sheet = SampleSheet(dataset) if process.leads else None
     loader = batches(
-        dataset,
+        samples,
+        process,
+        batch_size=config.batch_size,
         first_step=progress.step,
         workers=workers,
-        rank=process.rank,
-        world=process.world,
     )
-    recent = RecentTerms(process)
-    meters = [meter for meter in (log, profile) if meter is not None]
+    record = _Record(run, stepper, progress, intervals, profile, write_sheet)
     deadline = time.monotonic() + 60 * intervals.minutes
     with (
         stop_signal() as stopped,
         progress_bar(title, config.steps, progress.step, shown=process.leads) as bar,
     ):
-        clock = idle_since = time.perf_counter()
-        for batch in loader:
-            waited = time.perf_counter() - idle_since
+        for batch, waited in _timed(loader):
             with profile.counting() if profile else nullcontext():
-                recent.add(stepper(batch, progress.step))
+                terms = stepper(batch, progress.step)
             progress.step += 1
             asked = time.monotonic() > deadline or stopped.is_set()
             last = any_process(asked, process) or progress.step == config.steps
-            logging, saving, sampling = intervals.due(progress.step, last)
-            terms = recent.take(progress.step) if logging or saving else None
-            seconds, clock = time.perf_counter() - clock, time.perf_counter()
-            progress.seconds += seconds
-            for meter in meters:
-                meter.add(images=config.batch_size, seconds=seconds, waited=waited)
-            if log and logging and terms:
-                log.write(progress.step, terms)
-            bar(progress.step, terms)
-            if process.leads and saving:
-                save_state(run, stepper, progress)
-            if sheet and sampling:
-                sheet.write(run / "samples" / f"step-{progress.step:06d}.png", stepper)
+            bar(progress.step, record(terms, waited, last=last))
             if last:
                 break
-            idle_since = time.perf_counter()
-    return stepper, progress
+    return progress
+
+
+def _timed(loader: Iterator[dict[str, Tensor]]) -> Iterator[tuple[dict[str, Tensor], float]]:
+    """Batches, and the seconds that each was waited for."""
+    asked_for = time.perf_counter()
+    for batch in loader:
+        yield batch, time.perf_counter() - asked_for
+        asked_for = time.perf_counter()
+
+
+class _Record:
+    """What is kept of a run: its log, its state, and pictures of it."""
+
+    def __init__(
+        self,
+        run: Path,
+        stepper: Steps,
+        progress: Progress,
+        intervals: Intervals,
+        profile: Profile | None,
+        write_sheet: Callable[[int], None] | None,
+    ) -> None:
+        self._run, self._stepper, self._progress = run, stepper, progress
+        self._intervals, self._write_sheet = intervals, write_sheet
+        self._log = Log(run, progress.step) if stepper.process.leads else None
+        self._meters = [meter for meter in (self._log, profile) if meter is not None]
+        self._recent = RecentTerms(stepper.process)
+        self._clock = time.perf_counter()
+
+    def __call__(
+        self, terms: dict[str, Tensor], waited: float, *, last: bool
+    ) -> dict[str, float] | None:
+        """After a step that waited so long for its batch; the mean terms where they were read."""
+        self._recent.add(terms)
+        step, means = self._progress.step, None
+        logging, saving, sampling = self._intervals.due(step, last)
+        if logging or saving:
+            means = self._recent.take(step)
+        seconds, self._clock = time.perf_counter() - self._clock, time.perf_counter()
+        self._progress.seconds += seconds
+        for meter in self._meters:
+            meter.add(images=self._stepper.config.batch_size, seconds=seconds, waited=waited)
+        if self._log and logging and means:
+            self._log.write(step, means)
+        if self._stepper.process.leads and saving:
+            save_state(self._run, self._stepper, self._progress)
+        if self._write_sheet and sampling:
+            self._write_sheet(step)
+        return means
 
 
 class RecentTerms:
@@ -129,7 +175,7 @@ class RecentTerms:
             if not math.isfinite(value):
                 raise NonFiniteLoss(
                     f"The loss term '{name}' became {value} in the {steps} steps up to {step}. "
-                    "Nothing of them was saved. Resume with --precision fp32, or lower "
-                    "--lr-generator."
+                    "Nothing of them was saved. Resume with precision fp32, or a lower learning "
+                    "rate (--precision, --lr-generator)."
                 )
         return numbers

@@ -20,6 +20,18 @@ _PAPER = TrainConfig(
 )
 
 
+# What Isola et al. and Wang et al. share: the learning rates fall over the second half.
+_BEFORE_SPADE = TrainConfig(
+    network=UNetConfig(),
+    generator_spectral_norm=False,
+    lr_generator=2e-4,
+    lr_discriminator=2e-4,
+    beta1=0.5,
+    beta2=0.999,
+    decay_from=0.5,
+)
+
+
 @dataclass(frozen=True)
 class Method:
     """A row of the tables.
@@ -33,57 +45,41 @@ class Method:
 
 
 METHODS: dict[str, Method] = {
-    # Isola et al., CVPR 2017: batch 1, 200 epochs, the rates falling over the second half.
+    # Isola et al., CVPR 2017: batch 1, 200 epochs.
     "pix2pix": Method(
         "pix2pix",
-        TrainConfig(
-            network=UNetConfig(),
+        replace(
+            _BEFORE_SPADE,
             gan="vanilla",
             weights=LossWeights(reconstruction=100.0),
             discriminator_norm="batch",
             discriminator_scales=1,
             discriminator_padding=1,
-            generator_spectral_norm=False,
-            lr_generator=2e-4,
-            lr_discriminator=2e-4,
-            beta1=0.5,
-            beta2=0.999,
-            decay_from=0.5,
         ),
         styled=False,
     ),
     # Butte et al., ISBI 2022, as far as it is public.
     "sharp-gan": Method(
         "Sharp-GAN (approximation)",
-        TrainConfig(
+        replace(
+            _BEFORE_SPADE,
             network=SharpGanConfig(),
             gan="least_squares",
             weights=LossWeights(feature=5.0, perceptual=5.0, sharpness=10.0),
             discriminator_norm="instance",
-            generator_spectral_norm=False,
-            lr_generator=2e-4,
-            lr_discriminator=2e-4,
-            beta1=0.5,
-            beta2=0.999,
-            decay_from=0.5,
         ),
         styled=False,
     ),
-    # Wang et al., CVPR 2018: 200 epochs, the rates falling over the second half. Its weights are
-    # 10 beside an adversarial loss that is summed over the two scales; ours is their mean.
+    # Wang et al., CVPR 2018: 200 epochs. Its weights are 10 beside an adversarial loss that is
+    # summed over the two scales; ours is their mean.
     "pix2pixhd": Method(
         "pix2pixHD",
-        TrainConfig(
+        replace(
+            _BEFORE_SPADE,
             network=GlobalConfig(),
             gan="least_squares",
             weights=LossWeights(feature=5.0, perceptual=5.0),
             discriminator_norm="instance",
-            generator_spectral_norm=False,
-            lr_generator=2e-4,
-            lr_discriminator=2e-4,
-            beta1=0.5,
-            beta2=0.999,
-            decay_from=0.5,
         ),
         styled=False,
     ),

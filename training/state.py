@@ -6,23 +6,45 @@ it continues exactly as if it had not stopped.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.errors import ResumeMismatch
-from training.config import TrainConfig
-from training.step import Stepper
+from training.distributed import Process
 
 STATE_NAME = "state.safetensors"
 
-# May differ between the stopped run and the one that resumes it.
-_FREE = frozenset({"steps", "bn_batches", "bn_px", "precision", "lr_generator", "lr_discriminator"})
+
+class RunConfig(Protocol):
+    """What a run depends on besides its data."""
+
+    free: ClassVar[frozenset[str]]
+    """Settings that a resumed run may have otherwise than the one that was stopped."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RunConfig": ...
+
+
+class Resumable(Protocol):
+    """Something in training whose state is that of its parts and optimisers."""
+
+    process: Process
+
+    @property
+    def config(self) -> RunConfig: ...
+
+    def parts(self) -> Mapping[str, nn.Module]: ...
+
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]: ...
 
 
 @dataclass
@@ -33,7 +55,7 @@ class Progress:
     seconds: float = 0.0
 
 
-def save_state(run: Path, stepper: Stepper, progress: Progress) -> None:
+def save_state(run: Path, stepper: Resumable, progress: Progress) -> None:
     """Write ``run``/state.safetensors, replacing the former one in a single rename."""
     tensors: dict[str, Tensor] = {}
     for name, part in stepper.parts().items():
@@ -47,7 +69,6 @@ def save_state(run: Path, stepper: Stepper, progress: Progress) -> None:
         "config": json.dumps(stepper.config.to_dict()),
         "step": str(progress.step),
         "seconds": repr(progress.seconds),
-        "ema_updates": str(stepper.ema_generator.updates),
     }
     target = run / STATE_NAME
     partial = target.with_suffix(".tmp")
@@ -55,7 +76,7 @@ def save_state(run: Path, stepper: Stepper, progress: Progress) -> None:
     partial.replace(target)
 
 
-def load_state(run: Path, stepper: Stepper) -> Progress:
+def load_state(run: Path, stepper: Resumable) -> Progress:
     """Restore a run, or start at step 0 if ``run`` holds no state.
 
     Raises:
@@ -77,8 +98,6 @@ def load_state(run: Path, stepper: Stepper) -> Progress:
         part.load_state_dict(_below(tensors, f"{name}/"))
     for name, optimiser in stepper.optimisers().items():
         _load_optimiser(optimiser, _below(tensors, f"{name}/"))
-    for ema in (stepper.ema_generator, stepper.ema_encoder):
-        ema.updates = int(metadata["ema_updates"])
     return Progress(int(metadata["step"]), float(metadata["seconds"]))
 
 
@@ -95,13 +114,13 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
 
 
-def _check_config(stored: dict[str, Any], config: TrainConfig, path: Path) -> None:
-    # Through TrainConfig, so that a setting younger than the state counts as its default.
-    stored = TrainConfig.from_dict(stored).to_dict()
+def _check_config(values: dict[str, Any], config: RunConfig, path: Path) -> None:
+    # Through the class, so that a setting younger than the state counts as its default.
+    stored = config.from_dict(values).to_dict()
     ours = config.to_dict()
-    differing = sorted(key for key in ours if key not in _FREE and stored[key] != ours[key])
+    differing = sorted(key for key in ours if key not in config.free and stored[key] != ours[key])
     if differing:
         raise ResumeMismatch(
             f"{path} was made with other settings of {', '.join(differing)}. Use the same "
-            "options, or another --run-dir for a new run."
+            "settings, or another folder for a new run."
         )

@@ -89,8 +89,8 @@ class Stepper:
         self._set_rates(step)
         pair, terms = self._generator_step(layout, real, style_image, source)
         terms |= self._discriminator_step(layout, pair.detached())
-        self.ema_generator.update(self.generator)
-        self.ema_encoder.update(self.encoder)
+        self.ema_generator.update(self.generator, step)
+        self.ema_encoder.update(self.encoder, step)
         return terms
 
     def _generator_step(

@@ -7,14 +7,13 @@ from typing import Annotated, Any, Literal
 import torch
 import typer
 
-from model.errors import ParameterInvalid
 from training.alone import run_alone
 from training.config import TrainConfig
 from training.data.crops import load_slides
 from training.data.monuseg import read_dataset
 from training.distributed import end_process, start_process
+from training.generator import train_generator
 from training.loop import Intervals
-from training.loop import train as run_training
 from training.methods import METHODS, method_named
 from training.networks import FULL_WIDTH
 from training.profile import Profile
@@ -105,17 +104,12 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     process = start_process(device)
-    if config.batch_size % process.world:
-        raise ParameterInvalid(
-            f"--batch {config.batch_size} cannot be split over {process.world} processes; "
-            "make it a multiple."
-        )
     found = read_dataset(data, manifest=manifest)
     slides = load_slides(
         [slide for slide in found if slide.split == "train"], smallest_px=config.smallest_slide_px
     )
     measured = Profile() if profile else None
-    stepper, progress = run_training(
+    stepper, progress = train_generator(
         config,
         slides,
         Vgg19.load(vgg),

@@ -149,13 +149,10 @@ def test_a_file_of_keys_closes_the_service(monkeypatch, tmp_path):
 def test_a_stop_has_time_to_drain():
     drain_s = default(API["SIAN_DRAIN_S"], "SIAN_DRAIN_S")
     assert float(drain_s) == Settings.load().drain_s
-    grace = re.fullmatch(
-        r"\$\{SIAN_DRAIN_S:-(\d+)}s(\d+)000ms", SERVICES["api"]["stop_grace_period"]
-    )
-    assert grace
-    assert grace[1] == drain_s
-    assert int(grace[2]) >= 2 * server._SLOW_CLIENTS_S
-    assert f"`SIAN_DRAIN_S` with another {grace[2]} s" in PAGE
+    # Whole seconds: docker-compose 1 reads milliseconds as a fraction, which Docker refuses.
+    assert SERVICES["api"]["stop_grace_period"] == f"1m${{SIAN_DRAIN_S:-{drain_s}}}s"
+    assert 2 * server._SLOW_CLIENTS_S <= 60
+    assert "`SIAN_DRAIN_S` with another minute" in PAGE
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")

@@ -1,7 +1,6 @@
 """Crops: what they hold, and that sample k is a function of (seed, k) alone."""
 
 from collections.abc import Callable
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from model.errors import DataInvalid
 from model.layout import layout_maps
 from training.config import TrainConfig
 from training.data.augment import StainJitter, median_blur, turn
-from training.data.crops import CropDataset, LoadedSlide, _grid, batches, load_slides
+from training.data.crops import CropDataset, LoadedSlide, _grid, load_slides
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -125,28 +124,6 @@ def test_median_blur_removes_a_speck() -> None:
     image = np.full((9, 9, 3), 100, np.uint8)
     image[4, 4] = 255
     assert (median_blur(image) == 100).all()
-
-
-def test_processes_share_a_batch_without_overlap(
-    tiny_config: MakeConfig, slides: list[LoadedSlide]
-) -> None:
-    dataset = CropDataset(slides, tiny_config(batch_size=4))
-    whole = next(batches(dataset, first_step=2, workers=0))["image"]
-    shares = [
-        next(batches(dataset, first_step=2, workers=0, rank=rank, world=2))["image"]
-        for rank in (0, 1)
-    ]
-    assert torch.equal(whole, torch.cat(shares))
-
-
-def test_resuming_goes_on_with_the_next_batch(
-    tiny_config: MakeConfig, slides: list[LoadedSlide]
-) -> None:
-    dataset = CropDataset(slides, tiny_config())
-    unbroken = [b["image"] for b in batches(dataset, first_step=0, workers=1)]
-    resumed = [b["image"] for b in islice(batches(dataset, first_step=4, workers=0), 2)]
-    assert len(unbroken) == 6
-    assert all(torch.equal(a, b) for a, b in zip(unbroken[4:], resumed, strict=True))
 
 
 def test_no_slides_is_said_plainly() -> None:

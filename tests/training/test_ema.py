@@ -16,7 +16,7 @@ def test_the_decay_ramps_up_and_then_holds() -> None:
     for n in range(20):
         decay = min(0.5, (1 + n) / (10 + n))
         expected = decay * expected + (1 - decay)
-        ema.update(source)
+        ema.update(source, n)
         assert ema.module.weight.item() == pytest.approx(expected, rel=1e-5)
 
 
@@ -24,7 +24,7 @@ def test_buffers_are_copied_and_the_source_is_untouched() -> None:
     source = nn.BatchNorm2d(3)
     ema = Ema(source, decay=0.9)
     source(torch.randn(4, 3, 5, 5) + 2)
-    ema.update(source)
+    ema.update(source, 0)
     torch.testing.assert_close(ema.module.running_mean, source.running_mean)
     assert ema.module.weight is not source.weight
     assert not ema.module.weight.requires_grad

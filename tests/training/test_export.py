@@ -14,7 +14,8 @@ from training.config import TrainConfig
 from training.data.crops import LoadedSlide
 from training.distributed import Process
 from training.export import export
-from training.loop import Intervals, train
+from training.generator import train_generator
+from training.loop import Intervals
 from training.state import Progress
 
 ALONE = Process(0, 1, torch.device("cpu"))
@@ -29,7 +30,9 @@ def test_exported_checkpoint_serves_the_averaged_network(
     spectral: bool,
 ) -> None:
     config = tiny_config(generator_spectral_norm=spectral)
-    stepper, _ = train(config, slides, vgg, tmp_path, ALONE, workers=0, intervals=Intervals())
+    stepper, _ = train_generator(
+        config, slides, vgg, tmp_path, ALONE, workers=0, intervals=Intervals()
+    )
     path = tmp_path / "out" / "test.safetensors"
     card = export(path, stepper, Progress(6, 90.0), slides, name="test")
     assert card == verify(path)
@@ -57,7 +60,9 @@ def test_exported_batch_norm_fits_the_averaged_weights(
 ) -> None:
     """In evaluation mode a batch of real layouts comes out normalised: mean 0, variance 1."""
     config = tiny_config(bn_batches=8)
-    stepper, _ = train(config, slides, vgg, tmp_path, ALONE, workers=0, intervals=Intervals())
+    stepper, _ = train_generator(
+        config, slides, vgg, tmp_path, ALONE, workers=0, intervals=Intervals()
+    )
     path = tmp_path / "test.safetensors"
     export(path, stepper, Progress(6, 90.0), slides, name="test")
     synthesizer = Synthesizer.load(path)
@@ -79,7 +84,7 @@ def test_presets_come_from_the_slides_named_in_the_card(
     vgg: nn.Module,
     tmp_path: Path,
 ) -> None:
-    stepper, _ = train(tiny_config(), slides, vgg, tmp_path, ALONE, workers=0)
+    stepper, _ = train_generator(tiny_config(), slides, vgg, tmp_path, ALONE, workers=0)
     path = tmp_path / "test.safetensors"
     card = export(path, stepper, Progress(6, 90.0), slides, name="test")
     synthesizer = Synthesizer.load(path)

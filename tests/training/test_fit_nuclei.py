@@ -16,8 +16,6 @@ from training.data.fit_nuclei import (
     CHECK_SEED,
     FIT_SEED,
     HEADLINE,
-    STRIDE_PX,
-    TILE_PX,
     Fitted,
     as_table,
     compared,
@@ -31,6 +29,7 @@ from training.data.fit_nuclei import (
     write_parameters,
 )
 from training.data.monuseg import Slide, read_dataset
+from training.evaluation.tiles import STRIDE_PX, TILE_PX
 
 TABLE = Path(__file__).parents[2] / "benchmarks" / "results" / "nuclei.json"
 

@@ -16,7 +16,8 @@ from tests.training.fakes import CheapFeatures
 from training.config import LossWeights, TrainConfig
 from training.data.crops import LoadedSlide
 from training.distributed import Process
-from training.loop import Intervals, train
+from training.generator import train_generator
+from training.loop import Intervals
 from training.state import STATE_NAME
 from training.step import Stepper
 from training.vgg import Taps
@@ -34,7 +35,7 @@ def run(
     intervals: Intervals | None = None,
 ) -> Stepper:
     every = intervals or Intervals(log=2, sample=4, save=2)
-    stepper, _ = train(config, slides, vgg, folder, ALONE, workers=0, intervals=every)
+    stepper, _ = train_generator(config, slides, vgg, folder, ALONE, workers=0, intervals=every)
     return stepper
 
 

@@ -13,7 +13,8 @@ from model.errors import CheckpointMissing, ParameterInvalid
 from training.config import TrainConfig
 from training.data.crops import LoadedSlide
 from training.distributed import Process
-from training.loop import Intervals, train
+from training.generator import train_generator
+from training.loop import Intervals
 from training.methods import METHODS, method_named
 from training.state import STATE_NAME
 from training.trained import RESULT_NAME, Trained, finish, load_result
@@ -29,7 +30,7 @@ def small(name: str, **options: object) -> TrainConfig:
 
 
 def run(config: TrainConfig, slides: list[LoadedSlide], vgg: nn.Module, folder: Path) -> Path:
-    stepper, progress = train(
+    stepper, progress = train_generator(
         config, slides, vgg, folder, ALONE, workers=0, intervals=Intervals(save=1)
     )
     return finish("tested", folder, stepper, progress, slides)
@@ -49,7 +50,7 @@ def test_stopped_and_resumed_equals_unbroken(
     config = small(name)
     run(config, slides, vgg, tmp_path / "unbroken")
     # The learning rates of some fall over the run, so that its length must stay the same.
-    train(
+    train_generator(
         config, slides, vgg, tmp_path / "resumed", ALONE, workers=0, intervals=Intervals(minutes=0)
     )
     run(config, slides, vgg, tmp_path / "resumed")
@@ -90,7 +91,7 @@ def test_learning_rates_fall_where_they_were_published_to(
     slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
     config = small("pix2pix").with_options(steps=4)
-    stepper, _ = train(config, slides, vgg, tmp_path, ALONE, workers=0)
+    stepper, _ = train_generator(config, slides, vgg, tmp_path, ALONE, workers=0)
     assert stepper.optimiser_g.param_groups[0]["lr"] == pytest.approx(2e-4 / 2)  # the last of 4
     stepper._set_rates(2)
     assert stepper.optimiser_d.param_groups[0]["lr"] == pytest.approx(2e-4)

@@ -5,15 +5,14 @@ stopping and resuming at sample k, gives the same crops.
 """
 
 import math
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from model.errors import DataInvalid
 from training.conditions import condition_maps
@@ -135,39 +134,6 @@ def random_crop(
     col = int(rng.integers(image_u8.shape[1] - side + 1))
     crop = image_u8[row : row + side, col : col + side]
     return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
-
-
-def batches(
-    dataset: CropDataset,
-    *,
-    first_step: int,
-    workers: int,
-    rank: int = 0,
-    world: int = 1,
-) -> Iterator[dict[str, Tensor]]:
-    """This process' share of every batch from ``first_step`` on, in order."""
-    share = dataset.config.batch_size // world
-    samples = [
-        step * dataset.config.batch_size + rank * share + place
-        for step in range(first_step, dataset.config.steps)
-        for place in range(share)
-    ]
-    loader: DataLoader[dict[str, Tensor]] = DataLoader(
-        dataset,
-        batch_size=share,
-        sampler=samples,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_leave_signals_to_the_parent,
-    )
-    return iter(loader)
-
-
-def _leave_signals_to_the_parent(_: int) -> None:
-    """Ctrl-C reaches every process of a terminal; the trainer decides when its workers stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _grid(length: int, side: int, stride: int) -> list[int]:

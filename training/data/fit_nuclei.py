@@ -30,10 +30,9 @@ from model.nuclei_statistics import POOLED, RANGES, NucleiStatistics
 from training.alone import run_alone
 from training.data.monuseg import Slide, read_dataset
 from training.evaluation.report import portable
+from training.evaluation.tiles import TILE_PX, cut_tiles
 from training.results import write_results
 
-TILE_PX = 256
-STRIDE_PX = 248
 FIT_SEED = 1_000_000
 CHECK_SEED = 0
 """First seeds of the fit and of the table, which is made with masks the fit never saw."""
@@ -102,27 +101,13 @@ def training_tiles(slides: Sequence[Slide]) -> dict[str, list[Mask]]:
 
     Raises DataInvalid when there is no training slide, or one smaller than a tile.
     """
-    tiles: dict[str, list[Mask]] = {}
-    for slide in slides:
-        if slide.split == "train":
-            tiles.setdefault(slide.organ, []).extend(_tiles(slide))
+    tiles = cut_tiles([slide for slide in slides if slide.split == "train"])
     if not tiles:
         raise DataInvalid("The data folder has no training slide; the fit needs some.")
-    by_organ = {organ: tiles[organ] for organ in sorted(tiles)}
-    return by_organ | {POOLED: [tile for part in by_organ.values() for tile in part]}
-
-
-def _tiles(slide: Slide) -> Iterator[Mask]:
-    labels = slide.labels()
-    height, width = labels.shape
-    if min(height, width) < TILE_PX:
-        raise DataInvalid(
-            f"Slide {slide.id} is {width} x {height} px, smaller than a tile of {TILE_PX} px. "
-            "Leave it out of the data folder."
-        )
-    for top in range(0, height - TILE_PX + 1, STRIDE_PX):
-        for left in range(0, width - TILE_PX + 1, STRIDE_PX):
-            yield labels[top : top + TILE_PX, left : left + TILE_PX]
+    by_organ: dict[str, list[Mask]] = {organ: [] for organ in sorted({t.organ for t in tiles})}
+    for tile in tiles:
+        by_organ[tile.organ].append(tile.mask_labels)
+    return by_organ | {POOLED: [mask for part in by_organ.values() for mask in part]}
 
 
 def fit_organ(organ: str, tiles: Sequence[Mask], *, rounds: int, masks: int, check: int) -> Fitted:

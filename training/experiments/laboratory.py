@@ -26,7 +26,8 @@ from training.distributed import Process
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Plan, Tile, cut_tiles, make_plan
 from training.experiments.scale import Scale
-from training.loop import Intervals, train
+from training.generator import train_generator
+from training.loop import Intervals
 from training.segmentation.data import Annotated
 from training.segmentation.segmenter import Segmenter
 from training.segmentation.train import train_segnet
@@ -110,7 +111,7 @@ class Laboratory:
         what = f"the training of {method} with seed {seed}"
         self.sitting.go_on(what)
         config = self.scale.train_config(method, seed)
-        stepper, progress = train(
+        stepper, progress = train_generator(
             config,
             self.training_slides,
             self.vgg,
@@ -175,7 +176,7 @@ class Laboratory:
                 run,
                 self.sitting.process,
                 workers=self.sitting.workers,
-                minutes=self.sitting.minutes_left,
+                intervals=Intervals(minutes=self.sitting.minutes_left),
                 title=f"segnet {name}",
             )
             if segmenter is None:

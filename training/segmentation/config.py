@@ -1,7 +1,7 @@
 """SegNetConfig: everything the training of a SegNet depends on besides its images."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from model.errors import ParameterInvalid
 from training.segmentation.segnet import STRIDE
@@ -30,6 +30,9 @@ class SegNetConfig:
     class_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
     precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 0
+
+    # The number of steps is not free: the learning rate of each depends on it.
+    free: ClassVar = frozenset({"learning_rate", "precision"})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_weights", tuple(self.class_weights))

@@ -8,15 +8,14 @@ crops by any angle before that (bilinear image, nearest labels), and one in ten 
 """
 
 import math
-import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from model.errors import DataInvalid
 from training.data.augment import TURN_MARGIN, median_blur, turn
@@ -83,34 +82,6 @@ class AnnotatedCrops(Dataset[dict[str, Tensor]]):
             "image": torch.from_numpy(image).permute(2, 0, 1),
             "classes": torch.from_numpy(class_map(labels)),
         }
-
-
-def batches(
-    dataset: AnnotatedCrops, *, first_step: int, workers: int, rank: int, world: int
-) -> Iterator[dict[str, Tensor]]:
-    """This process' share of every batch from ``first_step`` on, in order."""
-    config = dataset.config
-    share = config.batch_size // world
-    samples = [
-        step * config.batch_size + rank * share + place
-        for step in range(first_step, config.steps)
-        for place in range(share)
-    ]
-    loader: DataLoader[dict[str, Tensor]] = DataLoader(
-        dataset,
-        batch_size=share,
-        sampler=samples,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_leave_signals_to_the_parent,
-    )
-    return iter(loader)
-
-
-def _leave_signals_to_the_parent(_: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _grid_count(length: int, side: int) -> int:

@@ -4,7 +4,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.pixels import place, u8_to_pm1
 from training.distributed import Process, average_gradients, broadcast, synchronise_batch_norm
@@ -25,8 +25,8 @@ class SegNetStepper:
         )
         self._class_weights = torch.tensor(config.class_weights, device=process.device)
 
-    def __call__(self, batch: dict[str, Tensor], step: int) -> Tensor:
-        """Move the network by step number ``step``; returns the loss, detached.
+    def __call__(self, batch: dict[str, Tensor], step: int) -> dict[str, Tensor]:
+        """Move the network by step number ``step``; returns ``loss``, detached.
 
         batch: ``image`` (B 3 H W) uint8 and ``classes`` (B H W) uint8.
         """
@@ -41,7 +41,14 @@ class SegNetStepper:
         loss.backward()
         average_gradients(self.net.parameters(), self.process)
         self.optimiser.step()
-        return loss.detach()
+        return {"loss": loss.detach()}
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Everything with a state dict that a resumed run needs."""
+        return {"net": self.net}
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"optimiser": self.optimiser}
 
     def _set_rate(self, step: int) -> None:
         share = (1 + math.cos(math.pi * step / self.config.steps)) / 2

@@ -8,7 +8,7 @@ import torch
 
 from model.errors import DataInvalid
 from training.segmentation.config import SegNetConfig
-from training.segmentation.data import Annotated, AnnotatedCrops, _window, batches
+from training.segmentation.data import Annotated, AnnotatedCrops, _window
 from training.segmentation.instances import class_map
 
 MakeConfig = Callable[..., SegNetConfig]
@@ -125,19 +125,6 @@ def test_an_image_is_mirrored_beyond_its_borders(top: int, left: int) -> None:
     padded = np.pad(source.image_u8, ((30, 30), (30, 30), (0, 0)), mode="reflect")
     np.testing.assert_array_equal(image, padded[top + 30 :, left + 30 :][:32, :32])
     assert labels.shape == (32, 32)
-
-
-def test_processes_share_a_batch_and_a_resumed_run_goes_on(
-    annotated: list[Annotated], segnet_config: MakeConfig
-) -> None:
-    dataset = AnnotatedCrops(annotated, segnet_config(batch_size=4))
-    whole = list(batches(dataset, first_step=0, workers=1, rank=0, world=1))
-    assert len(whole) == 6
-    shares = [
-        next(batches(dataset, first_step=4, workers=0, rank=rank, world=2))["image"]
-        for rank in (0, 1)
-    ]
-    assert torch.equal(whole[4]["image"], torch.cat(shares))
 
 
 def test_images_that_cannot_be_used_are_said_plainly(segnet_config: MakeConfig) -> None:

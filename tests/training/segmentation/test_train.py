@@ -11,8 +11,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from model.errors import NonFiniteLoss, ParameterInvalid, ResumeMismatch
+from model.errors import NonFiniteLoss, ResumeMismatch
 from training.distributed import Process
+from training.loop import Intervals
 from training.metrics.panoptic import panoptic_quality
 from training.segmentation.config import SegNetConfig
 from training.segmentation.data import Annotated
@@ -55,11 +56,19 @@ def test_stopped_at_every_step_equals_unbroken(
 ) -> None:
     """Weights, batch norm, moments of Adam, bit by bit; and the log."""
     config = segnet_config()
-    unbroken = train_segnet(config, annotated, tmp_path / "unbroken", ALONE, log_every=1)
+    unbroken = train_segnet(
+        config, annotated, tmp_path / "unbroken", ALONE, intervals=Intervals(log=1)
+    )
     sittings: list[Segmenter | None] = []
     while not sittings or sittings[-1] is None:
         sittings.append(
-            train_segnet(config, annotated, tmp_path / "stopped", ALONE, log_every=1, minutes=0)
+            train_segnet(
+                config,
+                annotated,
+                tmp_path / "stopped",
+                ALONE,
+                intervals=Intervals(log=1, minutes=0),
+            )
         )
     assert len(sittings) == 6
     assert_same_state(tmp_path / "unbroken", tmp_path / "stopped")
@@ -90,9 +99,13 @@ def test_a_signal_stops_after_the_step_in_hand(
     with monkeypatch.context() as patch:
         patch.setattr(SegNetStepper, "__call__", interrupted)
         run = tmp_path / "stopped"
-        assert train_segnet(segnet_config(), annotated, run, ALONE, log_every=1) is None
+        assert (
+            train_segnet(segnet_config(), annotated, run, ALONE, intervals=Intervals(log=1)) is None
+        )
         assert [line["step"] for line in logged(run)] == [1, 2, 3]
-    assert train_segnet(segnet_config(), annotated, run, ALONE, log_every=1) is not None
+    assert (
+        train_segnet(segnet_config(), annotated, run, ALONE, intervals=Intervals(log=1)) is not None
+    )
     assert_same_state(tmp_path / "unbroken", run)
 
 
@@ -115,9 +128,9 @@ def test_the_state_is_kept_at_intervals(
     with monkeypatch.context() as patch:
         patch.setattr(SegNetStepper, "__call__", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_segnet(segnet_config(), annotated, run, ALONE, log_every=1, save_every=2)
+            train_segnet(segnet_config(), annotated, run, ALONE, intervals=Intervals(log=1, save=2))
     assert {file.name for file in run.iterdir()} == {STATE_NAME, LOG_NAME}
-    train_segnet(segnet_config(), annotated, run, ALONE, log_every=1, save_every=2)
+    train_segnet(segnet_config(), annotated, run, ALONE, intervals=Intervals(log=1, save=2))
     assert [line["step"] for line in logged(run)] == [1, 2, 3, 4, 5, 6]
     assert_same_state(tmp_path / "unbroken", run)
 
@@ -147,8 +160,8 @@ def test_the_learning_rate_falls_along_half_a_cosine(segnet_config: MakeConfig) 
 def test_a_loss_that_is_not_finite_stops_the_run_and_its_advice_works(
     annotated: list[Annotated], segnet_config: MakeConfig, tmp_path: Path
 ) -> None:
-    train_segnet(segnet_config(), annotated, tmp_path, ALONE, minutes=0)
-    with pytest.raises(NonFiniteLoss, match="loss of a SegNet became"):
+    train_segnet(segnet_config(), annotated, tmp_path, ALONE, intervals=Intervals(minutes=0))
+    with pytest.raises(NonFiniteLoss, match="loss term 'loss' became"):
         train_segnet(segnet_config(learning_rate=1e20), annotated, tmp_path, ALONE)
     state = load_file(tmp_path / STATE_NAME)  # of step 1
     assert all(torch.isfinite(value).all() for value in state.values())
@@ -158,7 +171,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_its_advice_works(
 def test_another_configuration_is_not_resumed(
     annotated: list[Annotated], segnet_config: MakeConfig, tmp_path: Path
 ) -> None:
-    train_segnet(segnet_config(), annotated, tmp_path, ALONE, minutes=0)
+    train_segnet(segnet_config(), annotated, tmp_path, ALONE, intervals=Intervals(minutes=0))
     with pytest.raises(ResumeMismatch, match="other settings of augment, steps"):
         train_segnet(segnet_config(augment=False, steps=9), annotated, tmp_path, ALONE)
 
@@ -166,15 +179,8 @@ def test_another_configuration_is_not_resumed(
 def test_a_damaged_state_is_said_plainly(
     annotated: list[Annotated], segnet_config: MakeConfig, tmp_path: Path
 ) -> None:
-    train_segnet(segnet_config(), annotated, tmp_path, ALONE, minutes=0)
+    train_segnet(segnet_config(), annotated, tmp_path, ALONE, intervals=Intervals(minutes=0))
     state = tmp_path / STATE_NAME
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(ResumeMismatch, match="cannot be read"):
         train_segnet(segnet_config(), annotated, tmp_path, ALONE)
-
-
-def test_a_batch_must_split_over_the_processes(
-    annotated: list[Annotated], segnet_config: MakeConfig, tmp_path: Path
-) -> None:
-    with pytest.raises(ParameterInvalid, match="cannot be split over 3 processes"):
-        train_segnet(segnet_config(), annotated, tmp_path, Process(0, 3, torch.device("cpu")))
