@@ -118,6 +118,20 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {"median": round(middle, 4), "q1": round(low, 4), "q3": round(high, 4)}
 
 
+def batching(synthesizer: Any) -> Any:
+    """The same network with true batches, as on a GPU."""
+    from model.synthesizer import Synthesizer
+
+    return Synthesizer(
+        synthesizer.generator,
+        synthesizer.encoder,
+        synthesizer.card,
+        synthesizer.styles,
+        max_batch=synthesizer.max_batch,
+        pad_batches=True,
+    )
+
+
 def compare_one_at_a_time(synthesizer: Any, service: Service, labels: Any, rounds: int) -> Any:
     """Bare call and whole job, in turns."""
     style = synthesizer.styles.pick("kidney", 0)
@@ -163,31 +177,38 @@ def overhead(synthesizer: Any, service: Service, labels: Any, rounds: int) -> An
 def compare_throughput(
     synthesizer: Any, service: Service, labels: Any, rounds: int, tiles: int
 ) -> Any:
-    """Tiles per second: bare one after another, bare batches of eight, sixteen jobs at a time."""
+    """Tiles per second: bare one after another, side by side and in batches of eight; and sixteen
+    jobs at a time."""
     style = synthesizer.styles.pick("kidney", 0)
-    size = synthesizer.max_batch
 
     def bare() -> None:
         for seed in range(tiles):
             synthesizer.synthesize(labels, style, seed=seed)
 
-    def batched() -> None:
-        for first in range(0, tiles, size):
-            inputs = [
-                synthesizer.prepare(labels, style, seed=first + index) for index in range(size)
-            ]
-            synthesizer.paint(inputs, at_once=size)
+    def painted_by(painter: Any) -> None:
+        for first in range(0, tiles, painter.max_batch):
+            painter.paint(
+                [
+                    painter.prepare(labels, style, seed=seed)
+                    for seed in range(first, first + painter.max_batch)
+                ]
+            )
 
-    rates: dict[str, list[float]] = {"bare": [], "batched": [], "engine": []}
+    in_batches = batching(synthesizer)
+    ways: dict[str, Callable[[], object]] = {
+        "bare": bare,
+        "engine": lambda: service.synthesize(range(tiles), at_a_time=16),
+        "side_by_side": lambda: painted_by(synthesizer),
+        "batched": lambda: painted_by(in_batches),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        rates["bare"].append(tiles / seconds(bare))
-        rates["engine"].append(
-            tiles / seconds(lambda: service.synthesize(range(tiles), at_a_time=16))
-        )
-        rates["batched"].append(tiles / seconds(batched))
+        for name, way in ways.items():
+            rates[name].append(tiles / seconds(way))
     ratios = {
         name: [e / b for e, b in zip(rates["engine"], rates[name], strict=True)]
-        for name in ("bare", "batched")
+        for name in ways
+        if name != "engine"
     }
     return {
         "what": "sixteen at a time, tiles per second",

@@ -29,7 +29,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.batching import CHECKPOINT, SIDE_PX, spread
+from benchmarks.batching import CHECKPOINT, SIDE_PX, batching, spread
 from benchmarks.serve import ROOT, TIMEOUT_S, label_mask, synthesize_s
 from training.results import write_results
 from worker import synthesis
@@ -138,6 +138,7 @@ class Bare:
         self._synthesizer = synthesis.load(
             CHECKPOINT, device="cpu", threads=threads, max_batch=MAX_BATCH
         )
+        self._batching = batching(self._synthesizer)
         self._labels = read_mask(label_mask(SIDE_PX))
         self._style = self._synthesizer.styles.pick("kidney", 0)
 
@@ -155,7 +156,7 @@ class Bare:
                 self._synthesizer.prepare(self._labels, self._style, seed=first + index)
                 for index in range(MAX_BATCH)
             ]
-            self._synthesizer.paint(inputs, at_once=MAX_BATCH)
+            self._batching.paint(inputs)
         return tiles / (time.perf_counter() - began)
 
 
@@ -215,7 +216,7 @@ def main(
     threads: Annotated[int, typer.Option(help="CPU threads of the network.")] = os.cpu_count() or 1,
     rounds: Annotated[int, typer.Option(min=2, help="Rounds.")] = 5,
     singles: Annotated[int, typer.Option(min=1, help="Tiles of one client in a round.")] = 20,
-    tiles: Annotated[int, typer.Option(min=16, help="Tiles of all clients in a round.")] = 64,
+    tiles: Annotated[int, typer.Option(min=100, help="Tiles of all clients in a round.")] = 128,
     out: Annotated[Path, typer.Option(help="Where the result goes.")] = RESULT,
 ) -> None:
     """Measure and write the result."""

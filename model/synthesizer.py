@@ -4,6 +4,7 @@ A tile is made in two steps. ``prepare`` computes what needs no network, in any 
 ``paint`` takes the results of several through the network, on the device.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,16 @@ from model.errors import StyleTooSmall, StyleUnreadable
 from model.generator import Generator
 from model.mask import Labels
 from model.pixels import channels_last, image_to_pm1, pm1_to_images
+from model.side_by_side import SideBySide
 from model.styles import StyleBank, StyleVector
-from model.tile import PaddedLayout, TileInput, padded_layout, padded_shape, tile_input
+from model.tile import (
+    LARGEST_MASK_PX,
+    PaddedLayout,
+    TileInput,
+    padded_layout,
+    padded_shape,
+    tile_input,
+)
 
 SMALLEST_STYLE_PX = 64
 
@@ -59,7 +68,7 @@ class Synthesizer:
         pad_batches: fill batches up to ``batch_size``, by default on every device but the CPU.
             A GPU adds in another order for another batch size; so the bytes of a tile
             don't depend on how many were painted with it. The CPU gains nothing from batches
-            and paints one tile after another.
+            and paints tiles side by side.
     """
 
     def __init__(
@@ -79,6 +88,7 @@ class Synthesizer:
         self.max_batch = max_batch
         self.precision = precision
         self.pad_batches = self.device.type != "cpu" if pad_batches is None else pad_batches
+        self._side_by_side = SideBySide()
 
     @classmethod
     def load(
@@ -185,27 +195,39 @@ class Synthesizer:
         return max(1, min(self.max_batch, self.max_batch * _FULL_TILE_PX // (shape[0] * shape[1])))
 
     def at_once(self, shape: tuple[int, int]) -> int:
-        """How many of them one pass of the network takes."""
-        return self.batch_size(shape) if self.pad_batches else 1
+        """How many of them are painted together: a batch, or on the CPU one for each core, as
+        long as they take no more memory than a tile of the largest size."""
+        if self.pad_batches:
+            return self.batch_size(shape)
+        largest = self.padded_shape((LARGEST_MASK_PX, LARGEST_MASK_PX))
+        in_memory = math.prod(largest) // math.prod(shape)
+        return max(1, min(self.max_batch, in_memory, torch.get_num_threads()))
 
-    @torch.inference_mode()
     def paint(
         self, tiles: Sequence[TileInput], *, at_once: int | None = None
     ) -> list[NDArray[np.uint8]]:
         """The second step of ``synthesize``, for tiles that have one shape: an image each.
 
         Args:
-            at_once: for a device that has too little memory for ``at_once(shape)``. It may
-                change the last bit of a colour.
+            at_once: for a device that has too little memory for ``at_once(shape)``. Batches of
+                another size may change the last bit of a colour.
         """
         if len({tile.shape for tile in tiles}) > 1:
             raise ValueError("the tiles of a batch must have one padded shape")
         images: list[NDArray[np.uint8]] = []
         step = (at_once or self.at_once(tiles[0].shape)) if tiles else 1
         for first in range(0, len(tiles), step):
-            images += self._pass(tiles[first : first + step], size=step)
+            together = tiles[first : first + step]
+            if self.pad_batches:
+                images += self._pass(together, size=step)
+            else:
+                images += self._side_by_side.map(self._alone, together)
         return images
 
+    def _alone(self, tile: TileInput) -> NDArray[np.uint8]:
+        return self._pass([tile], size=1)[0]
+
+    @torch.inference_mode()
     def _pass(self, tiles: Sequence[TileInput], size: int) -> list[NDArray[np.uint8]]:
         """Up to ``size`` tiles through the network, as a batch of exactly that size."""
 

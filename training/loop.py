@@ -16,6 +16,7 @@ from training.data.loader import NumberedSamples, batches
 from training.distributed import Process, any_process, average_values
 from training.profile import Profile
 from training.sitting import Log, progress_bar, stop_signal
+from training.speed import as_fast_as_possible
 from training.state import Progress, Resumable, RunConfig, load_state, save_state
 
 
@@ -88,6 +89,7 @@ def run_steps(
     record = _Record(run, stepper, progress, intervals, profile, write_sheet)
     deadline = time.monotonic() + 60 * intervals.minutes
     with (
+        as_fast_as_possible(process.device),
         stop_signal() as stopped,
         progress_bar(title, config.steps, progress.step, shown=process.leads) as bar,
     ):

@@ -1,7 +1,8 @@
 """The public door, on a small random network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -87,9 +88,20 @@ def tiles(synthesizer: Synthesizer, count: int) -> list[TileInput]:
     ]
 
 
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """So many threads for what torch computes in this one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.fixture(params=["CPU", "GPU"])
 def either(request: pytest.FixtureRequest, synthesizer: Synthesizer) -> Synthesizer:
-    """Painting as the CPU does, one after another, and as a GPU does, in batches of one size."""
+    """Painting as the CPU does, side by side, and as a GPU does, in batches of one size."""
     return Synthesizer(
         synthesizer.generator,
         synthesizer.encoder,
@@ -144,14 +156,26 @@ def test_a_gpus_batches_have_one_size(either: Synthesizer, monkeypatch: pytest.M
     assert sizes == ([4, 4] if either.pad_batches else [1] * 6)
     sizes.clear()
     either.paint(tiles(either, 3), at_once=2)
-    assert sizes == [2, 2]
+    assert sizes == ([2, 2] if either.pad_batches else [1] * 3)
 
 
-def test_a_batch_of_another_size_is_the_same_picture(synthesizer: Synthesizer) -> None:
-    prepared = tiles(synthesizer, 3)
-    singly, together = synthesizer.paint(prepared), synthesizer.paint(prepared, at_once=3)
-    for one, other in zip(singly, together, strict=True):
-        assert np.abs(one.astype(int) - other.astype(int)).max() <= 1
+def test_a_batch_of_another_size_is_the_same_picture(either: Synthesizer) -> None:
+    prepared = tiles(either, 3)
+    usual, fewer = either.paint(prepared), either.paint(prepared, at_once=1)
+    for one, other in zip(usual, fewer, strict=True):
+        assert np.abs(one.astype(int) - other.astype(int)).max() <= int(either.pad_batches)
+
+
+@pytest.mark.parametrize("cores", [2, 3, 8])
+def test_same_bytes_on_any_number_of_cores(synthesizer: Synthesizer, cores: int) -> None:
+    prepared = tiles(synthesizer, 6)
+    with threads(1):
+        alone = synthesizer.paint(prepared)
+    with threads(cores):
+        side_by_side = synthesizer.paint(prepared)
+        assert torch.get_num_threads() == cores
+    for expected, image in zip(alone, side_by_side, strict=True):
+        np.testing.assert_array_equal(expected, image)
 
 
 def test_nothing_to_paint(either: Synthesizer) -> None:
@@ -180,7 +204,21 @@ def test_batches_of_large_tiles_are_smaller(synthesizer: Synthesizer) -> None:
     for side, expected in [(16, 8), (256, 8), (512, 8), (768, 3), (1024, 2)]:
         shape = synthesizer.padded_shape((side, side))
         assert synthesizer.batch_size(shape) == expected
-        assert synthesizer.at_once(shape) == 1  # on the CPU
+
+
+@pytest.mark.parametrize(
+    ("side", "on_sixteen_cores"), [(16, 8), (256, 8), (512, 3), (768, 1), (1024, 1)]
+)
+def test_the_cpu_takes_as_many_as_it_has_cores_and_memory_for(
+    synthesizer: Synthesizer, side: int, on_sixteen_cores: int
+) -> None:
+    shape = synthesizer.padded_shape((side, side))
+    with threads(16):
+        assert synthesizer.at_once(shape) == on_sixteen_cores
+    with threads(2):
+        assert synthesizer.at_once(shape) == min(2, on_sixteen_cores)
+    with threads(1):
+        assert synthesizer.at_once(shape) == 1
 
 
 def test_there_is_a_batch_of_one_at_least(either: Synthesizer) -> None:
