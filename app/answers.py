@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse, Response
 from app.documents import job_document
 from app.problems import problem, status_of
 from app.routes.jobs import NO_STORE
-from app.routes.outputs import PNG, tile_response
+from app.routes.outputs import tile_response
 from app.schemas import JobDocument
 from app.service import Service
 from app.waiting import Moment
@@ -22,7 +22,7 @@ _AGAIN = "Send the request again, with a new Idempotency-Key if it has one."
 def answer(request: Request, service: Service, job: Job, media_type: str) -> Response:
     """The tile, the job or the problem.
 
-    media_type: PNG or JSON, of a job that has succeeded.
+    media_type: of a job that has succeeded: JSON, or the tile's.
 
     Raises JobExpired.
     """
@@ -34,7 +34,7 @@ def answer(request: Request, service: Service, job: Job, media_type: str) -> Res
         return _problem(request, code, detail, document, retry_after_s)
     if job.state is JobState.CANCELED:
         return _problem(request, JobCanceled.code, f"The job was canceled. {_AGAIN}", document)
-    if job.state is JobState.SUCCEEDED and media_type == PNG:
+    if job.state is JobState.SUCCEEDED and media_type != JSON:
         try:
             response = tile_response(service, job, 0)
         except StorageUnavailable as error:

@@ -162,12 +162,15 @@ def _check_worker(broker_url: str) -> None:
 
 @app.command()
 def synthesize(
-    mask: Annotated[Path, typer.Option(help="Instance mask: label PNG, TIFF or .npy.")],
+    mask: Annotated[
+        Path, typer.Option(help="Instance mask in any format of docs/masks.md; label PNG or TIFF.")
+    ],
     out: Annotated[
         Path,
         typer.Option(
-            help="PNG to write; its manifest goes beside it as .json. With --n above 1 the tiles "
-            "are numbered: tile.png becomes tile-0.png, tile-1.png, ..."
+            help="PNG to write, or for a mask above 1024 px a side TIFF (.tif); its manifest goes "
+            "beside it as .json. With --n above 1 the tiles are numbered: tile.png becomes "
+            "tile-0.png, tile-1.png, ..."
         ),
     ],
     style: Annotated[
@@ -194,6 +197,13 @@ def synthesize(
             "--label-components", help="For a binary mask: every connected component a nucleus."
         ),
     ] = False,
+    mask_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WIDTHxHEIGHT",
+            help="Of the image that the outlines lie in, for GeoJSON and XML, which do not say it.",
+        ),
+    ] = None,
     checkpoint: CheckpointOption = None,
     device: DeviceOption = None,
 ) -> None:
@@ -202,12 +212,16 @@ def synthesize(
     Give exactly one of --style, --organ and --styles. The same mask, style and seed give the
     same bytes, here and from the service.
     """
+    from app.masks_cli import parse_size
     from app.settings import Settings
     from worker import synthesis
     from worker.request import Style, SynthesisRequest, draw_seed, parse_weights, sha256
 
-    if out.suffix.lower() != ".png":
-        raise ParameterInvalid(f"--out {out}: tiles are PNG files; give it the suffix .png.")
+    if out.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise ParameterInvalid(
+            f"--out {out}: tiles are PNG files, those of large masks TIFF; give it the suffix .png "
+            "or .tif."
+        )
     settings = Settings.load(checkpoint=checkpoint, device=device)
     mask_bytes = _read(mask, "mask", MaskMissing)
     image = _read(style, "style image", StyleMissing) if style is not None else None
@@ -222,15 +236,92 @@ def synthesize(
         n=n,
         mpp=mpp,
         label_components=label_components,
+        mask_size=None if mask_size is None else parse_size(mask_size, "--mask-size")[::-1],
     )
     synthesizer = synthesis.load(
         settings.checkpoint, device=settings.device, threads=settings.threads
     )
     for index, tile in enumerate(synthesis.synthesize(synthesizer, request, mask_bytes, image)):
         path = out if n == 1 else out.with_stem(f"{out.stem}-{index}")
-        _write(path, tile.png)
+        _write(path, tile.data)
         _write(path.with_suffix(".json"), tile.manifest)
         print(f"{path} (seed {tile.seed})")
+
+
+@app.command()
+def masks(
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File to write; its suffix says the format, see docs/masks.md. With --count above "
+            "1 the masks are numbered: mask.png becomes mask-0.png, mask-1.png, ..."
+        ),
+    ],
+    organ: Annotated[
+        str, typer.Option(help="Whose nuclei they have; pooled is all organs together.")
+    ] = "pooled",
+    size: Annotated[
+        str, typer.Option(metavar="SIDE | WIDTHxHEIGHT", help="Pixels, 64 to 8192 a side.")
+    ] = "256",
+    statistics: Annotated[
+        str | None,
+        typer.Option(help='Values that replace the organ\'s, as JSON: {"density": 40}.'),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="0 to 2**63 - 1.", show_default="drawn at random")
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="How many masks.")] = 1,
+) -> None:
+    """Draw random instance masks with nuclei as those of an organ.
+
+    The same organ, statistics, size and seed give the same mask, here and from the service.
+    """
+    from app import masks_cli
+
+    masks_cli.draw(out, organ=organ, size=size, statistics=statistics, seed=seed, count=count)
+
+
+@app.command()
+def dataset(
+    out: Annotated[
+        Path, typer.Option(help="Folder; one that holds a part of this dataset is gone on with.")
+    ],
+    count: Annotated[int, typer.Option(min=1, help="How many tiles.")],
+    organs: Annotated[
+        str | None,
+        typer.Option(
+            help='Comma separated, or JSON with weights: {"kidney": 2, "liver": 1}.',
+            show_default="all presets alike",
+        ),
+    ] = None,
+    size: Annotated[
+        str, typer.Option(metavar="SIDE | WIDTHxHEIGHT", help="Pixels, 64 to 1024 a side.")
+    ] = "256",
+    seed: Annotated[
+        int | None,
+        typer.Option(help="0 to 2**63 - 1.", show_default="the folder's, or drawn at random"),
+    ] = None,
+    formats: Annotated[
+        str,
+        typer.Option(
+            help="Of the annotations beside the label PNG, comma separated: coco, pannuke, "
+            "geojson, mat, xml, tiff, npy."
+        ),
+    ] = "coco",
+    checkpoint: CheckpointOption = None,
+    device: DeviceOption = None,
+) -> None:
+    """Make a dataset: tiles, their masks and annotations, without a server.
+
+    Stop at any time: the same command goes on from there. The same options and checkpoint give
+    the same files.
+    """
+    from app import dataset_cli
+
+    dataset_cli.make(
+        out, count=count, organs=organs, size=size, seed=seed, formats=formats,
+        checkpoint=checkpoint, device=device,
+    )  # fmt: skip
 
 
 @app.command()

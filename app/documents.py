@@ -7,6 +7,7 @@ from fastapi import Request
 from app.schemas import JobDocument, JobError, JobLinks, OutputDocument, Progress
 from app.service import Service
 from app.waiting import Moment
+from worker.jobs import Job
 
 
 def job_document(request: Request, service: Service, moment: Moment) -> JobDocument:
@@ -24,7 +25,7 @@ def job_document(request: Request, service: Service, moment: Moment) -> JobDocum
         position=moment.position,
         attempts=job.attempts,
         error=error,
-        progress=Progress(done=len(job.outputs), total=job.request.n),
+        progress=_progress(job),
         seed=job.request.seed,
         created_at=job.created_at,
         started_at=job.started_at,
@@ -47,6 +48,12 @@ def job_document(request: Request, service: Service, moment: Moment) -> JobDocum
             for index, output in enumerate(job.outputs)
         ],
     )
+
+
+def _progress(job: Job) -> Progress:
+    if job.progress is not None:
+        return Progress(done=job.progress.done, total=job.progress.total, unit="windows")
+    return Progress(done=len(job.outputs), total=job.request.n, unit="tiles")
 
 
 def job_path(request: Request, job_id: str) -> str:

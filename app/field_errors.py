@@ -1,10 +1,11 @@
 """What is said of a field whose value is of the wrong type or out of range."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from starlette.datastructures import UploadFile
 
+from model.formats import MaskFormat
 from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
 
 LONGEST_DEADLINE_S = 7 * 24 * 3600
@@ -18,6 +19,8 @@ _WANTED = {
     "organ": "text, the name of a preset",
     "styles": "text, a JSON object of weights",
     "index": "a whole number",
+    "statistics": "an object of numbers by name",
+    "format": f"one of {', '.join(get_args(MaskFormat))}",
 }
 """Of each field of a request, whatever is wrong with it: pydantic's messages speak to
 programmers."""
@@ -26,6 +29,8 @@ _LONGEST = 80
 
 def reason(name: str, error: Mapping[str, Any]) -> str:
     """error: of pydantic's."""
+    if error["type"] == "extra_forbidden":
+        return f"there is no field {name!r}"
     value = error["input"]
     was = "a file" if isinstance(value, UploadFile) else repr(str(value)[:_LONGEST])
     if name in _WANTED:

@@ -10,14 +10,57 @@ from pydantic.json_schema import SkipJsonSchema
 from app import problems
 from app.field_errors import LONGEST_DEADLINE_S
 from model.errors import ParameterInvalid, StorageUnavailable, StyleConflict
+from model.formats import MIN_SIDE
+from model.tiling import LARGEST_TILED_PX
 from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
 
 _RETRY_AFTER_S = 10
 _FIELDS = frozenset(
-    {"mask", "style", "organ", "styles", "seed", "n", "mpp", "label_components", "deadline_s"}
+    {
+        "mask",
+        "style",
+        "organ",
+        "styles",
+        "seed",
+        "n",
+        "mpp",
+        "label_components",
+        "width",
+        "height",
+        "deadline_s",
+    }
 )
 
 logger = logging.getLogger(__name__)
+
+
+Width = Annotated[
+    int | SkipJsonSchema[None],
+    Form(
+        ge=MIN_SIDE,
+        le=LARGEST_TILED_PX,
+        description="Of the image that outlines lie in (GeoJSON, XML), whose file does not say it.",
+        examples=[1000],
+    ),
+]
+Height = Annotated[
+    int | SkipJsonSchema[None],
+    Form(
+        ge=MIN_SIDE,
+        le=LARGEST_TILED_PX,
+        description="As width; both or neither.",
+        examples=[1000],
+    ),
+]
+
+
+def mask_size(width: int | None, height: int | None) -> tuple[int, int] | None:
+    """(height, width). Raises ParameterInvalid for one without the other."""
+    if width is None and height is None:
+        return None
+    if width is None or height is None:
+        raise ParameterInvalid("Give both width and height of the mask's image, or neither.")
+    return height, width
 
 
 @dataclass(frozen=True)
@@ -32,6 +75,7 @@ class SynthesisForm:
     n: int
     mpp: float | None
     label_components: bool
+    mask_size: tuple[int, int] | None
     deadline_s: float | None
 
     async def close(self) -> None:
@@ -47,9 +91,9 @@ async def synthesis_form(
     mask: Annotated[
         UploadFile,
         File(
-            description="Instance mask: label PNG (8 or 16 bit), TIFF (8 to 64 bit) or .npy. One "
-            "channel; 0 is the background, every other value the id of one nucleus. 16 to 1024 "
-            "pixels a side.",
+            description="Instance mask: label PNG, TIFF or .npy, GeoJSON, COCO, Aperio XML, .mat "
+            "or PanNuke, see docs/masks.md. In a label image 0 is the background, every other "
+            "value the id of one nucleus. 16 to 8192 pixels a side; above 1024 one tile a request.",
             examples=["mask.png"],
         ),
     ],
@@ -116,6 +160,8 @@ async def synthesis_form(
             examples=[False],
         ),
     ] = False,
+    width: Width = None,
+    height: Height = None,
     deadline_s: Annotated[
         float | SkipJsonSchema[None],
         Form(
@@ -148,6 +194,7 @@ async def synthesis_form(
         n=n,
         mpp=mpp,
         label_components=label_components,
+        mask_size=mask_size(width, height),
         deadline_s=deadline_s,
     )
 

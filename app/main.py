@@ -12,13 +12,14 @@ from starlette.exceptions import HTTPException
 
 from app import deployment, openapi, problems
 from app.auth import Authentication
+from app.decoding import ClientGone, on_client_gone
 from app.forms import on_http_exception
 from app.list_headers import ListHeaders
 from app.methods import Methods, add_head
 from app.metrics import HttpMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.rate_limit import RateLimiting
-from app.routes import events, health, jobs, outputs, styles, synthesize
+from app.routes import events, health, jobs, masks, outputs, styles, synthesize
 from app.service import Service
 from app.settings import Settings
 from model.errors import SianError
@@ -51,12 +52,13 @@ def create_app(
     parts = deployment.build(settings, on_failure=on_failure)
     app.state.service = parts
     app.state.http_metrics = HttpMetrics()
-    for routes in (synthesize, jobs, events, outputs, styles, health):
+    for routes in (synthesize, jobs, events, outputs, styles, masks, health):
         app.include_router(routes.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     add_head(app)
     app.add_exception_handler(SianError, problems.on_sian_error)
     app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(ClientGone, on_client_gone)
     app.add_exception_handler(RequestValidationError, problems.on_validation_error)
     # What is added last comes first.
     app.add_middleware(Methods)

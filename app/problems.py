@@ -182,15 +182,17 @@ async def on_http_exception(request: Request, error: Exception) -> JSONResponse:
 async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for parameters of the wrong type or out of range."""
     assert isinstance(error, RequestValidationError)
-    media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
-    if request.method == "POST" and media_type != "multipart/form-data":
-        sent = media_type or "no content type"
-        detail = f"The body is {sent}; send multipart/form-data with a file field 'mask'."
+    sent = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    wanted = _media_type_of_body(request)
+    if wanted is not None and sent != wanted:
+        detail = f"The body is {sent or 'no content type'}; send {_BODIES[wanted]}."
         return problem(request, 415, HTTP_CODES[415], detail)
+    if any(entry["type"] == "json_invalid" for entry in error.errors()):
+        return problem(request, 400, HTTP_CODES[400], "The body is not JSON.")
     by_field: dict[str, Mapping[str, Any]] = {}
     for entry in error.errors():
         # loc is (where, field, ...); of a field that may be of several types the first counts.
-        by_field.setdefault(str(entry["loc"][1]), entry)
+        by_field.setdefault(str([*entry["loc"], "body"][1]), entry)
     if "mask" in by_field:
         what = "is missing" if by_field["mask"]["type"] == "missing" else "was sent as text"
         return await on_sian_error(
@@ -206,6 +208,18 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
         said = (field_errors.reason(name, entry) for name, entry in by_field.items())
         reason = f"{'; '.join(said)}."
     return await on_sian_error(request, ParameterInvalid(reason))
+
+
+_BODIES = {
+    "multipart/form-data": "multipart/form-data with a file field 'mask'",
+    "application/json": "application/json",
+}
+
+
+def _media_type_of_body(request: Request) -> str | None:
+    """Of the body that the route takes; None if it takes none."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    return None if body is None else str(body.field_info.media_type)
 
 
 def documented(*kinds: type[SianError] | int) -> dict[int | str, dict[str, Any]]:

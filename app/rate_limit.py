@@ -1,4 +1,4 @@
-"""How many requests for tiles each client may send."""
+"""How many requests for tiles and masks each client may send."""
 
 import math
 import time
@@ -13,6 +13,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.problems import on_sian_error
 from model.errors import RateLimited, TryAgainLater
+
+_COUNTED = frozenset({"/synthesize", "/masks", "/masks/convert"})
+"""Where a POST is work."""
 
 
 class RateLimit:
@@ -69,21 +72,22 @@ class RateLimit:
             if refused or not self._limiter.hit(limit, client):
                 resets_at, _ = self._limiter.get_window_stats(limit, client)
                 raise RateLimited(
-                    f"More than {self._text} requests for tiles were sent; wait a little.",
+                    f"More than {self._text} requests for tiles and masks were sent; wait a "
+                    "little.",
                     retry_after_s=max(1, math.ceil(resets_at - time.time())),
                 )
 
 
 class RateLimiting:
-    """Refuses requests for tiles that are too many, before their body is read. Of an API key
-    where keys are set, else of an address."""
+    """Refuses requests for tiles and masks that are too many, before their body is read. Of an
+    API key where keys are set, else of an address."""
 
     def __init__(self, app: ASGIApp, *, rate_limit: RateLimit) -> None:
         self.app = app
         self.rate_limit = rate_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (scope["method"], scope["path"]) == ("POST", "/synthesize"):
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in _COUNTED:
             try:
                 await anyio.to_thread.run_sync(self.rate_limit.hit, _client(scope))
             except TryAgainLater as error:

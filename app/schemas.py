@@ -23,8 +23,14 @@ class Problem(BaseModel):
 
 
 class Progress(BaseModel):
-    done: int = Field(description="Tiles that are stored.", examples=[1])
-    total: int = Field(description="Tiles that were asked for.", examples=[4])
+    done: int = Field(description="Tiles that are stored, or windows painted.", examples=[1])
+    total: int = Field(description="Tiles that were asked for, or windows in all.", examples=[4])
+    unit: str = Field(
+        description="`tiles`; or `windows` while a tile of a mask above 1024 px a side is painted "
+        "part by part.",
+        json_schema_extra={"enum": ["tiles", "windows"]},
+        examples=["tiles"],
+    )
 
 
 class JobError(BaseModel):
@@ -48,13 +54,13 @@ class JobLinks(BaseModel):
 
 
 class OutputDocument(BaseModel):
-    href: str = Field(description="The tile, a PNG.", examples=[f"/jobs/{_ID}/outputs/0"])
+    href: str = Field(description="The tile, a PNG or a TIFF.", examples=[f"/jobs/{_ID}/outputs/0"])
     manifest: str = Field(
         description="What the tile was made from, JSON.",
         examples=[f"/jobs/{_ID}/outputs/0/manifest"],
     )
     seed: int = Field(description="Seed of this tile.", examples=[7])
-    sha256: str = Field(description="SHA-256 of the PNG.", examples=[_SHA256])
+    sha256: str = Field(description="SHA-256 of the file.", examples=[_SHA256])
 
 
 class JobDocument(BaseModel):

@@ -16,7 +16,7 @@ from fastapi.responses import Response
 from benchmarks.serve import ROOT
 from worker import synthesis
 from worker.request import Style, SynthesisRequest, sha256
-from worker.synthesis import Tile, Work
+from worker.work import Work, work_on
 
 CHECKPOINT = ROOT / "checkpoints" / "sian-release.safetensors"
 
@@ -36,12 +36,12 @@ class TileAPI(litserve.LitAPI):  # type: ignore[misc]
     def decode_request(self, request: dict[str, Any]) -> tuple[Work, Any]:
         mask = base64.b64decode(request["mask"])
         style = Style(organ=request["organ"])
-        work = Work(
+        work = work_on(
             self._synthesizer,
             SynthesisRequest(mask_sha256=sha256(mask), style=style, seed=request["seed"]),
             mask,
         )
-        return work, work.tile_input(0, None)
+        return work, work.pass_input(0, None)
 
     def batch(self, inputs: list[tuple[Work, Any]]) -> list[tuple[Work, Any]]:
         return inputs
@@ -55,8 +55,9 @@ class TileAPI(litserve.LitAPI):  # type: ignore[misc]
 
     def encode_response(self, output: tuple[Work, Any]) -> Response:
         work, image = output
-        tile: Tile = work.tile(0, image)
-        return Response(tile.png, media_type="image/png")
+        tile = work.take(0, image)
+        assert tile is not None
+        return Response(tile.data, media_type="image/png")
 
 
 if __name__ == "__main__":

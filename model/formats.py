@@ -1,4 +1,4 @@
-"""Read and write instance masks: label PNG, TIFF and .npy.
+"""Read and write instance masks: label images, arrays, and outlines of nuclei.
 
 An instance mask is one plane of integers (H, W): 0 is the stroma, any positive value is the
 id of a nucleus. Ids may have gaps and go up to 2**31 - 1. They are returned as they came.
@@ -7,16 +7,23 @@ What a file is, is decided by its content, never by its name. Sizes are checked 
 before any pixel is decoded, so a small file cannot ask for much memory. Whatever is wrong
 with a file ends in a subclass of ``InvalidInput`` whose message says what to do.
 
-Accepted:
-    PNG   greyscale of 1, 2, 4, 8 or 16 bits; or palette, whose indices are the ids.
-    TIFF  one page, one sample of up to 64 bits, integer; not compressed, or losslessly with
-          LZW, Deflate, PackBits, Zstandard or LZMA; strips or tiles; BigTIFF; any byte order.
-          The stored values are the ids, whatever the file says about their display.
-    .npy  two-dimensional, any integer type or bool, any byte or memory order; no pickles.
+Accepted (docs/masks.md says more of each):
+    PNG      greyscale of 1, 2, 4, 8 or 16 bits; or palette, whose indices are the ids.
+    TIFF     one page, one sample of up to 64 bits, integer; not compressed, or losslessly with
+             LZW, Deflate, PackBits, Zstandard or LZMA; strips or tiles; BigTIFF; any byte order.
+             The stored values are the ids, whatever the file says about their display.
+    .npy     two-dimensional, any integer type or bool, any byte or memory order; no pickles.
+    PanNuke  one image of its masks.npy: (H, W, 6) or (1, H, W, 6), integers or whole floats.
+    .mat     HoVer-Net's: the variable inst_map of a MATLAB 5 file.
+    GeoJSON  QuPath's detections, cells or annotations.
+    COCO     the annotations of one image: run lengths or polygons.
+    XML      Aperio ImageScope's regions, as MoNuSeg is published.
 """
 
 import io
-from typing import Any, Literal, get_args
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,10 +36,21 @@ from model.errors import (
     MaskUnwritable,
     ParameterInvalid,
 )
-from model.mask import MAX_ID, check_mask
-from model.mask_files import MIN_SIDE, decoder_for
+from model.mask import MAX_ID, MIN_SIDE, Reading, check_mask
+from model.mask_files import decoder_for
+from model.mask_formats import aperio, coco, geojson, matlab, pannuke
 
-__all__ = ["MAX_ID", "MAX_SIDE", "MIN_SIDE", "MaskFormat", "read_mask", "write_mask"]
+__all__ = [
+    "MAX_ID",
+    "MAX_SIDE",
+    "MEDIA_TYPES",
+    "MIN_SIDE",
+    "SUFFIXES",
+    "MaskFormat",
+    "format_of",
+    "read_mask",
+    "write_mask",
+]
 
 MAX_SIDE = 1024
 _PNG_MAX_ID = 2**16 - 1
@@ -40,15 +58,20 @@ _PNG_MAX_ID = 2**16 - 1
 # most, and the worst 64 px crop of them 2.5. Classes have dozens.
 _CLASS_MAP_COMPONENTS = 4
 
-MaskFormat = Literal["png", "tiff", "npy"]
+MaskFormat = Literal["png", "tiff", "npy", "mat", "geojson", "coco", "xml", "pannuke"]
 
 
 def read_mask(
-    data: bytes, *, label_components: bool = False, max_side: int = MAX_SIDE
+    data: bytes,
+    *,
+    label_components: bool = False,
+    max_side: int = MAX_SIDE,
+    size: tuple[int, int] | None = None,
 ) -> NDArray[np.int32]:
-    """Decode an instance mask, (H, W), from the bytes of a PNG, TIFF or .npy file.
+    """Decode an instance mask, (H, W), from the bytes of a file in any format above.
 
-    A mask without nuclei is legal: it is pure stroma.
+    A mask without nuclei is legal: it is pure stroma. A pixel belongs to an outline when its
+    centre lies inside.
 
     Args:
         data: the whole file.
@@ -56,20 +79,25 @@ def read_mask(
             new ids 1, 2, ... from top to bottom. For binary masks and class maps; touching
             nuclei merge. Without it ids are kept, and a binary mask is refused.
         max_side: largest height and width accepted, pixels.
+        size: (height, width) of the image, pixels, for GeoJSON and XML, which do not hold it, and
+            for COCO where it does not. Without it, the smallest size that holds all outlines.
 
     Raises:
         MaskEmptyFile: no bytes.
-        MaskUnreadable: no PNG, TIFF or .npy; damaged; lossy; or a pickle.
+        MaskUnreadable: of no format above; damaged; lossy; or a pickle.
         MaskTooLarge, MaskTooSmall: a side above ``max_side`` or below 16 px.
+        ParameterInvalid: ``size`` is no size, or not that of the file.
         MaskColour: several channels.
-        MaskShape: several pages, or an array that is not two-dimensional.
+        MaskShape: several pages or images, or an array that is not two-dimensional.
         MaskFloat, MaskNegative, MaskIdTooLarge: values that are no ids.
         MaskBinary: one positive value that covers several 8-connected components; or few values
             that cover many, as the classes of a class map do.
     """
     if not data:
         raise MaskEmptyFile("The mask file is empty (0 bytes). Send the file's content.")
-    values = _decode(data, max_side)
+    if size is not None and (len(size) != 2 or min(size) < 1):
+        raise ParameterInvalid(f"size is {size}; expected height and width in pixels.")
+    values = _decode(data, Reading(max_side, size))
     check_mask(values)
     mask = np.array(values, dtype=np.int32, order="C")
     components = _components(mask)
@@ -83,7 +111,8 @@ def write_mask(mask: NDArray[Any], format: MaskFormat) -> bytes:
     """Encode an instance mask, (H, W) of integers, so that ``read_mask`` returns its ids.
 
     PNG is 16-bit greyscale; TIFF is Deflate-compressed, 16-bit where the ids fit and else
-    32-bit, both unsigned; .npy is int32. Equal masks give equal bytes.
+    32-bit, both unsigned; arrays are int32; outlines run along the edges of pixels. GeoJSON and
+    XML do not hold the mask's size. Equal masks give equal bytes.
 
     Raises:
         MaskShape, MaskFloat, MaskNegative, MaskIdTooLarge: ``mask`` is no instance mask.
@@ -91,21 +120,34 @@ def write_mask(mask: NDArray[Any], format: MaskFormat) -> bytes:
         ParameterInvalid: another format.
     """
     check_mask(mask)
-    if format == "png":
-        return _encode_png(mask)
-    if format == "tiff":
-        return _encode_tiff(mask)
-    if format == "npy":
-        return _encode_npy(mask)
+    if format not in _FORMATS:
+        raise ParameterInvalid(
+            f"There is no mask format {format!r}; choose one of {', '.join(_FORMATS)}."
+        )
+    return _FORMATS[format].encode(mask)
+
+
+def format_of(path: Path) -> MaskFormat:
+    """The format that the name of a file asks for: by ``SUFFIXES``; .tiff and .json will do, too.
+
+    Raises ParameterInvalid where it asks for none.
+    """
+    name = path.name.lower()
+    known = {suffix: format for format, suffix in SUFFIXES.items()}
+    known |= {".tiff": "tiff", ".json": "coco"}
+    # Longest first: .pannuke.npy is no .npy.
+    for suffix in sorted(known, key=len, reverse=True):
+        if name.endswith(suffix):
+            return known[suffix]
     raise ParameterInvalid(
-        f"There is no mask format {format!r}; choose one of {', '.join(get_args(MaskFormat))}."
+        f"{path}: the name says no mask format; let it end in one of {', '.join(known)}."
     )
 
 
-def _decode(data: bytes, max_side: int) -> NDArray[Any]:
+def _decode(data: bytes, reading: Reading) -> NDArray[Any]:
     decode = decoder_for(data)
     try:
-        return decode(data, max_side)
+        return decode(data, reading)
     except InvalidInput:
         raise
     except Exception as error:  # decoders meet damage in too many ways to list
@@ -177,3 +219,33 @@ def _encode_npy(mask: NDArray[Any]) -> bytes:
     stream = io.BytesIO()
     np.save(stream, np.ascontiguousarray(mask, np.int32), allow_pickle=False)
     return stream.getvalue()
+
+
+def _encode_pannuke(mask: NDArray[Any]) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, pannuke.pannuke_array(mask)[None], allow_pickle=False)
+    return stream.getvalue()
+
+
+class _Format(NamedTuple):
+    suffix: str
+    media_type: str
+    encode: Callable[[NDArray[Any]], bytes]
+
+
+_FORMATS: dict[MaskFormat, _Format] = {
+    "png": _Format(".png", "image/png", _encode_png),
+    "tiff": _Format(".tif", "image/tiff", _encode_tiff),
+    "npy": _Format(".npy", "application/octet-stream", _encode_npy),
+    "mat": _Format(".mat", "application/x-matlab-data", matlab.encode),
+    "geojson": _Format(".geojson", "application/geo+json", geojson.encode),
+    "coco": _Format(".coco.json", "application/json", coco.encode),
+    "xml": _Format(".xml", "application/xml", aperio.encode),
+    "pannuke": _Format(".pannuke.npy", "application/octet-stream", _encode_pannuke),
+}
+
+SUFFIXES: dict[MaskFormat, str] = {name: format.suffix for name, format in _FORMATS.items()}
+"""How names of files in each format end."""
+
+MEDIA_TYPES: dict[MaskFormat, str] = {name: format.media_type for name, format in _FORMATS.items()}
+"""Content types of each format."""

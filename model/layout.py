@@ -68,7 +68,7 @@ def layout_maps(mask_labels: Labels, direction: Direction = "sign") -> Layout:
         MaskShape, MaskFloat, MaskNegative, MaskIdTooLarge: it is no instance mask.
     """
     check_mask(mask_labels)
-    ids = _consecutive(mask_labels)
+    ids = consecutive_ids(mask_labels)
     nuclei = ids > 0
     if direction == "sign":
         direction_map = _direction_sign(ids)
@@ -81,7 +81,7 @@ def layout_maps(mask_labels: Labels, direction: Direction = "sign") -> Layout:
     )
 
 
-def _consecutive(mask_labels: Labels) -> NDArray[np.int32]:
+def consecutive_ids(mask_labels: Labels) -> NDArray[np.int32]:
     """The same partition with ids 1..N, in the order of the original ids."""
     top = int(mask_labels.max())
     if top <= 4 * mask_labels.size:  # a lookup table is smaller than a sort
@@ -101,7 +101,7 @@ def normalised_distance(mask_labels: Labels) -> NDArray[np.float32]:
 
     The edge runs half a pixel outside the outermost pixels, as in the distance map Q.
     """
-    ids = _consecutive(mask_labels)
+    ids = consecutive_ids(mask_labels)
     contour = _contour(ids)
     if not contour.any():  # nothing but stroma, or one nucleus that fills the image
         return (ids > 0).astype(np.float32)

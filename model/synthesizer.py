@@ -5,7 +5,7 @@ A tile is made in two steps. ``prepare`` computes what needs no network, in any 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from model.tile import (
     padded_shape,
     tile_input,
 )
+from model.tiling import TiledLayout, Window, core, windows
 
 SMALLEST_STYLE_PX = 64
 
@@ -175,15 +176,64 @@ class Synthesizer:
         """The part of ``prepare`` that all tiles of one mask share."""
         return padded_layout(mask_labels, self.generator.config)
 
-    def tile(self, layout: PaddedLayout, style: StyleVector, *, seed: int) -> TileInput:
-        """The part of ``prepare`` that is a tile's own."""
+    def tile(
+        self,
+        layout: PaddedLayout,
+        style: StyleVector,
+        *,
+        seed: int,
+        origin: tuple[int, int] = (0, 0),
+    ) -> TileInput:
+        """The part of ``prepare`` that is a tile's own.
+
+        origin: (top, left) of a window of a larger tile, see ``model.tiling``.
+        """
         return tile_input(
             layout,
             style,
             seed=seed,
             config=self.generator.config,
             noise_shapes=self.generator.noise_shapes(*layout.shape),
+            origin=origin,
         )
+
+    def windows(self, size: tuple[int, int]) -> list[Window]:
+        """The windows of a mask of ``size`` (H, W) that is too large for one pass, or one."""
+        return windows(size, self.generator.config)
+
+    def tiled_layout(self, mask_labels: Labels) -> TiledLayout:
+        """The layout of a large mask, from which ``window`` makes a window's. Raises what it
+        raises."""
+        return TiledLayout(mask_labels, self.generator.config)
+
+    def window(
+        self, layout: TiledLayout, window: Window, style: StyleVector, *, seed: int
+    ) -> TileInput:
+        """A window of a large tile, ready for ``paint``; what ``core`` cuts out is kept."""
+        return self.tile(layout.window(window), style, seed=seed, origin=(window.top, window.left))
+
+    def core(self, window: Window, image_u8: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What is kept of a painted window."""
+        return core(window, image_u8, self.generator.config)
+
+    def synthesize_large(
+        self, mask_labels: Labels, style: StyleVector, *, seed: int
+    ) -> Iterator[tuple[Window, NDArray[np.uint8]]]:
+        """As ``synthesize`` for masks up to 8192 px a side: parts of the tile, row by row, each
+        with the window whose ``rows`` and ``cols`` say where it belongs.
+
+        Memory does not grow with the number of windows, but for the mask's own.
+
+        Raises:
+            As ``synthesize``, before the first part.
+        """
+        layout = self.tiled_layout(mask_labels)
+        places = self.windows(layout.size)
+        for first in range(0, len(places), step := self.at_once(_shape(places[0]))):
+            together = places[first : first + step]
+            inputs = [self.window(layout, place, style, seed=seed) for place in together]
+            for place, image_u8 in zip(together, self.paint(inputs), strict=True):
+                yield place, self.core(place, image_u8)
 
     def padded_shape(self, size: tuple[int, int]) -> tuple[int, int]:
         """``TileInput.shape`` of the tiles of a mask of ``size`` (H, W)."""
@@ -243,6 +293,10 @@ class Synthesizer:
             painted = self.generator(layout, style, noise)
         images = pm1_to_images(painted[: len(tiles)])
         return [_cropped(image, tile) for image, tile in zip(images, tiles, strict=True)]
+
+
+def _shape(window: Window) -> tuple[int, int]:
+    return window.height, window.width
 
 
 def _cropped(image_u8: NDArray[np.uint8], tile: TileInput) -> NDArray[np.uint8]:

@@ -62,7 +62,7 @@ class TileInput:
 def padded_shape(size: tuple[int, int], config: NetworkConfig) -> tuple[int, int]:
     """(H', W') for a mask of ``size`` (H, W): with the margin, and rounded up to what the
     generator takes."""
-    margin, stride = _margin(config), config.stride
+    margin, stride = margin_px(config), config.stride
     height, width = (max(-(-(side + 2 * margin) // stride), 2) * stride for side in size)
     return height, width
 
@@ -78,7 +78,7 @@ def padded_layout(mask_labels: Labels, config: NetworkConfig) -> PaddedLayout:
     _check_size(mask_labels)
     maps = layout_maps(mask_labels, config.direction).stacked()
     height, width = mask_labels.shape
-    margin = _margin(config)
+    margin = margin_px(config)
     padded = padded_shape((height, width), config)
     pad = [
         (margin, whole - margin - side) for whole, side in zip(padded, (height, width), strict=True)
@@ -93,6 +93,7 @@ def tile_input(
     seed: int,
     config: NetworkConfig,
     noise_shapes: Sequence[tuple[int, int, int]],
+    origin: tuple[int, int] = (0, 0),
 ) -> TileInput:
     """A tile of a mask in a style.
 
@@ -100,6 +101,8 @@ def tile_input(
         style: (D,) finite numbers.
         seed: 0 to 2**64 - 1.
         noise_shapes: of the generator, at the layout's padded shape.
+        origin: (top, left) of a window of a larger tile, in the padded tile; multiples of
+            ``config.stride``.
 
     Raises:
         ParameterInvalid: a style of another length or not finite, a seed out of range.
@@ -111,11 +114,14 @@ def tile_input(
         )
     if not 0 <= seed < 2**64:
         raise ParameterInvalid(f"The seed is {seed}; it must be between 0 and 2**64 - 1.")
-    noise = tuple(_noise(seed, stage, shape) for stage, shape in enumerate(noise_shapes))
+    noise = tuple(
+        _noise(seed, stage, shape, origin, layout.shape[0] // shape[1])
+        for stage, shape in enumerate(noise_shapes)
+    )
     return TileInput(layout, noise, style.astype(np.float32))
 
 
-def _margin(config: NetworkConfig) -> int:
+def margin_px(config: NetworkConfig) -> int:
     """Pixels synthesized around the tile and cut off again.
 
     Padding inside the network leaves its mark on the outermost pixels, as a frame; two pixels
@@ -125,11 +131,15 @@ def _margin(config: NetworkConfig) -> int:
     return 2 * config.stride if config.start == "layout" else 0
 
 
-def _noise(seed: int, stage: int, shape: tuple[int, int, int]) -> NDArray[np.float32]:
+def _noise(
+    seed: int, stage: int, shape: tuple[int, int, int], origin: tuple[int, int], factor: int
+) -> NDArray[np.float32]:
+    """factor: pixels of the tile in one of this stage."""
     planes, height, width = shape
+    top, left = origin[0] // factor, origin[1] // factor
     return np.stack(
         [
-            noise_window(seed, 2 * stage + plane, top=0, left=0, height=height, width=width)
+            noise_window(seed, 2 * stage + plane, top=top, left=left, height=height, width=width)
             for plane in range(planes)
         ]
     )

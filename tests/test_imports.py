@@ -27,6 +27,9 @@ SCIENCE = {
     "typer",
 }
 """All that model/ and training/ may use beside the standard library."""
+FORMATS = {"defusedxml", "pycocotools", "shapely"}
+"""What reading and writing some mask formats takes, in functions only: a machine that trains
+does without."""
 
 NO_TORCH = (
     "model",
@@ -50,6 +53,7 @@ class Import(NamedTuple):
     module: str
     line: int
     in_function: bool
+    """Or otherwise not run when the module is imported."""
 
     @property
     def top(self) -> str:
@@ -72,9 +76,18 @@ def _visit(node: ast.AST, path: Path, *, in_function: bool) -> Iterator[Import]:
         for argument in node.args[:1]:
             if isinstance(argument, ast.Constant) and isinstance(argument.value, str):
                 yield Import(argument.value, node.lineno, in_function)
-    inside = in_function or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    inside = (
+        in_function
+        or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        or _is_for_type_checkers(node)
+    )
     for child in ast.iter_child_nodes(node):
         yield from _visit(child, path, in_function=inside)
+
+
+def _is_for_type_checkers(node: ast.AST) -> bool:
+    """``if TYPE_CHECKING:``, which never runs."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def _names_import(function: ast.expr) -> bool:
@@ -92,7 +105,8 @@ def offences(source: str, path: Path) -> list[str]:
         if use.top in ROOMS and use.top not in allowed:
             wrong = not (use.top == "training" and lazily_from_cli)
         elif room in ("model", "training") and use.top not in ROOMS:
-            wrong = use.top not in SCIENCE and use.top not in sys.stdlib_module_names
+            known = SCIENCE | (FORMATS if use.in_function else set())
+            wrong = use.top not in known and use.top not in sys.stdlib_module_names
         elif room == "app":
             wrong = use.top == "torch" and not use.in_function
         else:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from model.errors import JobExpired, JobUnknown, SianError, WorkerStalled
@@ -18,13 +19,16 @@ from worker.jobs import JobStore
 from worker.leases import Leases
 from worker.network import Network
 from worker.room import Room
-from worker.waiting import Stopped
+from worker.waiting import NotNow, Stopped
 
 if TYPE_CHECKING:
     from model.synthesizer import Synthesizer  # imports torch
 
 _LEAVING_S = 30.0
 """How long a stop waits for jobs to record what they have."""
+
+_LARGE_PAUSE_S = 1.0
+"""Before a job that waits for another large one is looked at again."""
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +87,7 @@ class Engine:
             stopping=self._stopping,
         )
         self._room = Room()
+        self._large = threading.Lock()
         self._is_warm = False
         self._failure: SianError | None = None
 
@@ -124,13 +129,16 @@ class Engine:
             outage of the store was too long, or the device failed.
 
         Raises:
+            NotNow: it is still queued, and should be submitted again.
             StoreUnavailable: the job could not be started; or a stop came before what happened
                 could be recorded, and whoever reaps it will run it again.
         """
         if not self._is_warm and not self._stopping.is_set():
             raise RuntimeError("prepare() comes before run()")
         try:
-            return self._run(job_id, alone=self._jobs.get(job_id).attempts > 0)
+            job = self._jobs.get(job_id)
+            with self._one_at_a_time() if job.request.large else nullcontext():
+                return self._run(job_id, alone=job.attempts > 0)
         except Stopped:
             return False
         except (JobUnknown, JobExpired) as error:
@@ -166,6 +174,17 @@ class Engine:
                     return self._runner.run(claim)
             self._jobs.requeue(claim)  # its worker died while it waited here
         return self._run(job_id, alone=True)
+
+    @contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """For jobs of large masks, each of which holds up to a gigabyte."""
+        if not self._large.acquire(blocking=False):
+            self._stopping.wait(_LARGE_PAUSE_S)
+            raise NotNow
+        try:
+            yield
+        finally:
+            self._large.release()
 
     def _may_renew(self) -> bool:
         """Asked in the thread of the leases, which thereby is the one that notices a stall."""

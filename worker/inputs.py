@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.checkpoint import Card
 from model.errors import MaskTooLarge, MaskTooSmall, StyleTooLarge, StyleTooSmall
-from model.formats import MAX_SIDE, MIN_SIDE, read_mask
+from model.formats import MIN_SIDE, read_mask
 from model.images import MAX_STYLE_PIXELS, MIN_STYLE_SIDE, read_image
+from model.tile import LARGEST_MASK_PX
+from model.tiling import LARGEST_TILED_PX
 from worker.scale import resize_image, resize_mask, scaled_size
 
 MASK, STYLE = "mask", "style"
@@ -22,41 +25,60 @@ class MaskInput:
     labels: NDArray[np.integer[Any]]
     size: tuple[int, int]
 
+    @property
+    def is_large(self) -> bool:
+        """Whether it needs more than one pass of the network."""
+        return bool(max(self.labels.shape) > LARGEST_MASK_PX)
+
+
+def largest_mask_px(card: Card) -> int:
+    """Longest side of a mask at the network's scale, in pixels. Windows need a network that
+    starts from the layout."""
+    return LARGEST_TILED_PX if card.network["start"] == "layout" else LARGEST_MASK_PX
+
 
 def mask_input(
-    data: bytes, *, label_components: bool, mpp: float | None, network_mpp: float
+    data: bytes,
+    *,
+    label_components: bool,
+    mpp: float | None,
+    network_mpp: float,
+    largest_px: int = LARGEST_MASK_PX,
+    size: tuple[int, int] | None = None,
 ) -> MaskInput:
     """Decode and check an instance mask.
 
     Args:
-        data: a label PNG, TIFF or ``.npy`` file.
+        data: a file of any format that ``read_mask`` reads.
         label_components: label the connected components of a binary mask.
         mpp: micrometres per pixel of the mask; None means the network's.
         network_mpp: micrometres per pixel the network paints at.
+        largest_px: longest side accepted, at the network's scale.
+        size: as that of ``read_mask``.
 
     Raises:
         MaskError: the one that applies.
     """
     # At 20x a mask may have half as many pixels a side as at 40x: each becomes two.
-    (largest, _) = scaled_size((MAX_SIDE, MAX_SIDE), network_mpp, mpp or network_mpp)
+    (largest, _) = scaled_size((largest_px, largest_px), network_mpp, mpp or network_mpp)
     try:
-        labels = read_mask(data, label_components=label_components, max_side=largest)
+        labels = read_mask(data, label_components=label_components, max_side=largest, size=size)
     except MaskTooLarge as error:
-        if largest == MAX_SIDE:
+        if largest == largest_px:
             raise
         raise MaskTooLarge(
-            f"{error} That is the limit at {mpp} micrometres per pixel; it is {MAX_SIDE} px at the "
-            f"checkpoint's {network_mpp}."
+            f"{error} That is the limit at {mpp} micrometres per pixel; it is {largest_px} px at "
+            f"the checkpoint's {network_mpp}."
         ) from None
     height, width = labels.shape
-    size = scaled_size((height, width), mpp or network_mpp, network_mpp)
-    if min(size) < MIN_SIDE:
+    scaled = scaled_size((height, width), mpp or network_mpp, network_mpp)
+    if min(scaled) < MIN_SIDE:
         raise MaskTooSmall(
-            f"The mask is {width} x {height} px, {size[1]} x {size[0]} at the checkpoint's "
+            f"The mask is {width} x {height} px, {scaled[1]} x {scaled[0]} at the checkpoint's "
             f"{network_mpp} micrometres per pixel; it needs at least {MIN_SIDE} px a side there. "
             "Pad it with 0."
         )
-    return MaskInput(labels=resize_mask(labels, size), size=(height, width))
+    return MaskInput(labels=resize_mask(labels, scaled), size=(height, width))
 
 
 def style_input(

@@ -27,12 +27,12 @@ from worker import metrics
 from worker.artifacts import Artifacts
 from worker.batcher import Batcher, DeviceLost
 from worker.inputs import MASK, STYLE
-from worker.jobs import Claim, Failure, Job, JobStore, Output, lost
+from worker.jobs import Claim, Failure, Job, JobStore, Output, Progress, lost
 from worker.leases import Leases
 from worker.network import STYLE as STYLE_KEY
 from worker.network import Network
-from worker.synthesis import Tile, Work
 from worker.waiting import Interrupted, Place, Stopped
+from worker.work import Tile, Work, work_on
 
 if TYPE_CHECKING:
     from model.styles import StyleVector
@@ -156,27 +156,36 @@ class JobRunner:
         return Failure(SynthesisFailed.code, message)
 
     def _tiles(self, claim: Claim) -> Iterator[Tile]:
-        """Those that the job doesn't have yet, in order; several under way at a time."""
-        first, n = len(claim.job.outputs), claim.job.request.n
-        if first == n:
+        """Those that the job doesn't have yet, in order; several passes under way at a time."""
+        stored = len(claim.job.outputs)
+        if stored == claim.job.request.n:
             return
         under_way: deque[tuple[int, Future[Any]]] = deque()
         with self._expect(claim) as place:
             work = self._work(claim.job)
+            first = work.first_pass(stored)
             style = self._encoded_style(claim, work)
             under_way.append((first, self._submit(place, work, first, style)))
         following = first + 1
         while True:
             # Once stopping, what is under way is all that there will be.
-            while following < n and len(under_way) < self._max_batch and not self._is_stopping:
+            while (
+                following < work.passes
+                and len(under_way) < self._max_batch
+                and not self._is_stopping
+            ):
                 with self._expect(claim) as place:
                     under_way.append((following, self._submit(place, work, following, style)))
                 following += 1
             if not under_way:
                 break
             index, image = under_way.popleft()
-            yield work.tile(index, image.result())
-        if following < n:
+            tile = work.take(index, image.result())
+            if tile is not None:
+                yield tile
+            elif work.is_large:
+                self._report(claim, Progress(index + 1, work.passes))
+        if following < work.passes:
             raise Stopped
 
     @property
@@ -192,7 +201,7 @@ class JobRunner:
         mask = self._input(job.id, MASK)
         style = self._input(job.id, STYLE) if job.request.style.image_sha256 else None
         with self._preparing:
-            return Work(self._network.synthesizer, job.request, mask, style)
+            return work_on(self._network.synthesizer, job.request, mask, style)
 
     def _input(self, job_id: str, name: str) -> bytes:
         try:
@@ -219,17 +228,20 @@ class JobRunner:
     ) -> Future[Any]:
         place.reserve(work.shape)
         with self._preparing:
-            tile_input = work.tile_input(index, style)
-        return place.submit(tile_input)
+            pass_input = work.pass_input(index, style)
+        return place.submit(pass_input)
 
     def _store(self, claim: Claim, index: int, tile: Tile) -> None:
         """Files first: an output that is recorded can be read."""
         job_id = claim.job.id
-        self._artifacts.put(job_id, f"{index}.png", tile.png)
+        self._artifacts.put(job_id, f"{index}{tile.suffix}", tile.data)
         self._artifacts.put(job_id, f"{index}.json", tile.manifest)
-        output = Output(seed=tile.seed, sha256=tile.sha256)
+        output = Output(seed=tile.seed, sha256=tile.sha256, suffix=tile.suffix)
         self._record(claim, lambda: self._jobs.add_output(claim, output, index))
         metrics.TILES.inc()
+
+    def _report(self, claim: Claim, progress: Progress) -> None:
+        self._record(claim, lambda: self._jobs.report(claim, progress))
 
     def _record(self, claim: Claim, write: Callable[[], bool]) -> None:
         """Write to the store, again and again while it is away. Whether the claim has outlived

@@ -41,10 +41,19 @@ FINISHED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED})
 
 @dataclass(frozen=True)
 class Output:
-    """One stored tile: its seed and the SHA-256 of the PNG."""
+    """One stored tile: its seed, the SHA-256 of its file, and the suffix of that."""
 
     seed: int
     sha256: str
+    suffix: str = ".png"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the run of a job is that has more steps than tiles."""
+
+    done: int
+    total: int
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,7 @@ class Job:
 
     version: grows with every change of the record.
     attempts: how often it was started, without the starts that a stop on purpose undid.
+    progress: of the run it is in, where that was reported.
     deadline_at: not worth starting after this moment.
     """
 
@@ -75,6 +85,7 @@ class Job:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     failure: Failure | None = None
+    progress: Progress | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -156,6 +167,9 @@ class JobStore(Protocol):
         """Record the next stored tile. ``index``: how many are recorded before it; one that is
         recorded already, by a call that seemed to fail, is not recorded twice. False, here and
         below: the claim is lost."""
+
+    def report(self, claim: Claim, progress: Progress) -> bool:
+        """Record how far the run is; forgotten when it ends."""
 
     def finish(self, claim: Claim) -> bool:
         """running -> succeeded."""

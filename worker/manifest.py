@@ -19,6 +19,7 @@ def build(
     style = request.style.to_dict()
     if exemplar is not None:
         style["exemplar"] = exemplar
+    outlines = {} if request.mask_size is None else {"mask_size": list(request.mask_size)}
     return {
         "synthetic": True,
         "checkpoint": card.name,
@@ -30,6 +31,7 @@ def build(
         "label_components": request.label_components,
         "mpp": card.mpp if request.mpp is None else request.mpp,
         "licence": card.licence,
+        **outlines,
     }
 
 
@@ -39,6 +41,11 @@ def png_text(manifest: dict[str, Any]) -> dict[str, str]:
         key: value if isinstance(value, str) else json.dumps(value, sort_keys=True)
         for key, value in manifest.items()
     }
+
+
+def to_text(manifest: dict[str, Any]) -> str:
+    """As one line of JSON, for formats that hold a single description."""
+    return json.dumps(manifest, sort_keys=True)
 
 
 def to_file(manifest: dict[str, Any], tile_sha256: str) -> bytes:

@@ -92,7 +92,12 @@ class Node:
             self._heartbeat.stop()
 
     def _consume(self) -> int:
-        register(self._queue.app, self._engine.run, self._queue.submit_first)
+        register(
+            self._queue.app,
+            self._engine.run,
+            submit=self._queue.submit,
+            submit_first=self._queue.submit_first,
+        )
         # Messages are JSON ids, never pickles, so root is no danger here.
         warnings.filterwarnings("ignore", category=SecurityWarning)
         # Celery reports a message that is put back as a warning with a traceback.

@@ -9,6 +9,7 @@ from model.errors import SianError, StoreUnavailable, SynthesisFailed
 from worker.engine import Engine
 from worker.health import Health
 from worker.jobs import JobStore
+from worker.waiting import NotNow
 
 _PAUSE_S = 5.0
 """How long a store that cannot be reached is given to recover."""
@@ -123,6 +124,9 @@ class LocalQueue:
                     if not self._engine.health().is_ready:  # it failed, or stops: no hurry
                         self._stopping.wait(_PAUSE_S)
                     self.submit(job_id)
+                return
+            except NotNow:
+                self.submit(job_id)
                 return
             except StoreUnavailable:
                 logger.exception("job %s could not be recorded; it is tried again", job_id)

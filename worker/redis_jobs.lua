@@ -48,7 +48,7 @@ local function move(id, from, to, score)
   redis.call('ZREM', 'sian:' .. from, id)
   redis.call('ZADD', 'sian:' .. to, digits(score), id)
   redis.call('HSET', key(id), 'state', to)
-  redis.call('HDEL', key(id), 'token')
+  redis.call('HDEL', key(id), 'token', 'progress')
   changed(id)
 end
 
@@ -160,6 +160,13 @@ function steps.add_output(id, token, output, index)
   redis.call('HINCRBY', key(id), 'stored', 1)
   local outputs = redis.call('HGET', key(id), 'outputs')
   redis.call('HSET', key(id), 'outputs', outputs == '' and output or outputs .. ',' .. output)
+  changed(id)
+  return 1
+end
+
+function steps.report(id, token, progress)
+  if not is_held(id, token) then return 0 end
+  redis.call('HSET', key(id), 'progress', progress)
   changed(id)
   return 1
 end

@@ -16,6 +16,7 @@ from worker.jobs import (
     Job,
     JobState,
     Output,
+    Progress,
     expired,
     full,
     lost,
@@ -126,6 +127,10 @@ class RedisJobs:
         if done == 1:
             self.on_change(claim.job.id)
         return done > 0
+
+    def report(self, claim: Claim, progress: Progress) -> bool:
+        told = json.dumps([progress.done, progress.total])
+        return self._change("report", claim.job.id, claim.token, told)
 
     def finish(self, claim: Claim) -> bool:
         return self._change("finish", claim.job.id, claim.token)
@@ -254,6 +259,7 @@ def _job(job_id: str, record: _Record) -> Job:
         started_at=moment("started_at"),
         finished_at=moment("finished_at"),
         failure=failure,
+        progress=Progress(*json.loads(record["progress"])) if "progress" in record else None,
     )
 
 

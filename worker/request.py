@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from model.errors import ParameterInvalid, StyleConflict, StyleMissing, StyleWeightsInvalid
+from model.tile import LARGEST_MASK_PX
 
 MAX_SEED = 2**63 - 1
 MAX_TILES = 16
@@ -59,9 +60,13 @@ class SynthesisRequest:
     seed: 0..2**63 - 1; tile 0 uses it as it is, see ``tile_seed``.
     mpp: micrometres per pixel of the mask and of the style image; None means the checkpoint's.
     label_components: label the connected components of a binary mask.
+    mask_size: (height, width) of the image that the mask's outlines lie in, where its file does
+        not say it.
+    large: the mask needs more than one pass of the network. It follows from the mask, and is
+        here so that whoever plans need not read that.
 
     Raises:
-        ParameterInvalid: seed, n or mpp out of range.
+        ParameterInvalid: seed, n or mpp out of range; several tiles of a large mask.
     """
 
     mask_sha256: str
@@ -70,12 +75,19 @@ class SynthesisRequest:
     n: int = 1
     mpp: float | None = None
     label_components: bool = False
+    mask_size: tuple[int, int] | None = None
+    large: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
             raise ParameterInvalid(f"seed is {self.seed}; it must lie in 0..{MAX_SEED}.")
         if not 1 <= self.n <= MAX_TILES:
             raise ParameterInvalid(f"n is {self.n}; it must lie in 1..{MAX_TILES}.")
+        if self.large and self.n > 1:
+            raise ParameterInvalid(
+                f"n is {self.n}; of a mask above {LARGEST_MASK_PX} px a side there is one tile a "
+                "request. Send several requests with other seeds."
+            )
         low, high = MPP_RANGE
         if self.mpp is not None and not low <= self.mpp <= high:
             raise ParameterInvalid(
@@ -92,7 +104,14 @@ class SynthesisRequest:
     @classmethod
     def from_json(cls, text: str) -> "SynthesisRequest":
         values = json.loads(text)
-        return cls(**{**values, "style": Style(**values["style"])})
+        size = values.get("mask_size")
+        return cls(
+            **{
+                **values,
+                "style": Style(**values["style"]),
+                "mask_size": None if size is None else tuple(size),
+            }
+        )
 
 
 def draw_seed() -> int:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from model.errors import SettingsInvalid
-from worker.jobs import Failure, Job, JobState, Output
+from worker.jobs import Failure, Job, JobState, Output, Progress
 from worker.moments import from_us
 from worker.request import SynthesisRequest
 
@@ -16,7 +16,7 @@ _BUSY_S = 1.0
 """How long to wait for another process that writes. One server has the file at a time, so that
 there is none but by mistake."""
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION, _WITHOUT_PROGRESS = 3, 2
 # A job keeps its place in the queue for life. Times are whole microseconds since 1970.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -31,6 +31,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     attempts INTEGER NOT NULL DEFAULT 0,
     token TEXT,
     leased_until INTEGER,
+    progress TEXT,
     idempotency_key TEXT UNIQUE,
     fingerprint TEXT,
     error_code TEXT,
@@ -87,6 +88,7 @@ def job_of(row: sqlite3.Row) -> Job:
         started_at=_moment(row["started_at"]),
         finished_at=_moment(row["finished_at"]),
         failure=failure,
+        progress=None if row["progress"] is None else Progress(*json.loads(row["progress"])),
     )
 
 
@@ -104,7 +106,9 @@ def _set_up(database: sqlite3.Connection, path: Path) -> None:
     if finding != "ok":
         raise sqlite3.DatabaseError(" ".join(finding.split()))
     (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version not in (0, _SCHEMA_VERSION):
+    if version == _WITHOUT_PROGRESS:
+        database.execute("ALTER TABLE jobs ADD COLUMN progress TEXT")
+    elif version not in (0, _SCHEMA_VERSION):
         raise SettingsInvalid(
             f"SIAN_DATA_DIR: {path} was written by another version of this software "
             f"(schema {version}, this one writes {_SCHEMA_VERSION}); choose another folder."

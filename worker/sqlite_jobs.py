@@ -21,6 +21,7 @@ from worker.jobs import (
     Job,
     JobState,
     Output,
+    Progress,
     expired,
     full,
     lost,
@@ -35,7 +36,7 @@ from worker.sqlite_file import job_of, open_reader, open_writer
 _RETRY_AFTER_S = 5
 _MINUTE_US = 60_000_000
 _HELD = "WHERE id = :id AND state = 'running' AND token = :token"
-_UNCLAIMED = "token = NULL, leased_until = NULL, version = version + 1"
+_UNCLAIMED = "token = NULL, leased_until = NULL, progress = NULL, version = version + 1"
 
 
 class SqliteJobs:
@@ -153,6 +154,13 @@ class SqliteJobs:
             claim,
             "outputs = json_insert(outputs, '$[#]', json(:output)), version = version + 1",
             output=json.dumps(asdict(output)),
+        )
+
+    def report(self, claim: Claim, progress: Progress) -> bool:
+        return self._change_held(
+            claim,
+            "progress = :progress, version = version + 1",
+            progress=json.dumps([progress.done, progress.total]),
         )
 
     def finish(self, claim: Claim) -> bool:

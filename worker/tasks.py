@@ -10,6 +10,7 @@ from celery import Celery
 from celery.exceptions import Reject
 
 from model.errors import StoreUnavailable
+from worker.waiting import NotNow
 
 RUN = "sian.run"
 QUEUE = "sian"
@@ -62,18 +63,29 @@ def celery_app(broker_url: str) -> Celery:
     return app
 
 
-def register(app: Celery, run: Callable[[str], bool], submit_first: Callable[[str], None]) -> None:
+def register(
+    app: Celery,
+    run: Callable[[str], bool],
+    *,
+    submit: Callable[[str], None],
+    submit_first: Callable[[str], None],
+) -> None:
     """Have the task of this process call ``run`` with a job's id.
 
     run: as ``Engine.run``. Where it raises, the message is gone; the job is not: its lease runs
         out.
+    submit: publishes a job that was not run now.
     submit_first: publishes a job that ``run`` has put back in the queue.
     """
 
     @app.task(name=RUN)  # type: ignore[untyped-decorator]
     def task(job_id: str) -> None:
-        if not run(job_id):
+        try:
+            again = None if run(job_id) else submit_first
+        except NotNow:
+            again = submit
+        if again is not None:
             try:
-                submit_first(job_id)
+                again(job_id)
             except StoreUnavailable:
                 raise Reject("the job goes back to the queue", requeue=True) from None

@@ -46,7 +46,7 @@ def paint_missing(
         request = SynthesisRequest(mask_sha256=sha256(mask), style=Style(organ=organ), seed=0)
         for tile in synthesis.synthesize(synthesizer, request, mask):
             try:
-                artifacts.put(scope, f"{organ}.png", tile.png)
+                artifacts.put(scope, f"{organ}.png", tile.data)
             except StorageUnavailable as error:
                 logger.warning("the thumbnail of %s could not be stored: %s", organ, error)
     return True

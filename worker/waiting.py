@@ -23,6 +23,10 @@ class Stopped(Interrupted):
     """A stop on purpose, or because the device fails; what waited is handed back."""
 
 
+class NotNow(Exception):
+    """A job that was not begun, since it has to wait for another; others may go first."""
+
+
 @dataclass(eq=False)
 class Item:
     """Something to compute, and the promise of its outcome.

@@ -21,9 +21,13 @@ from model.errors import (
     StoreUnavailable,
 )
 from worker.jobs import Job, Output, expired
+from worker.request import SynthesisRequest
 
-PNG = "image/png"
-PNG_CONTENT: dict[str, Any] = {PNG: {"schema": {"type": "string", "contentMediaType": PNG}}}
+PNG, TIFF = "image/png", "image/tiff"
+TILE_CONTENT: dict[str, Any] = {
+    media_type: {"schema": {"type": "string", "contentMediaType": media_type}}
+    for media_type in (PNG, TIFF)
+}
 TILE_HEADERS: dict[str, Any] = {
     "X-Seed": {"description": "Seed of the tile.", "schema": {"type": "integer"}},
     "ETag": {"description": "SHA-256 of the tile, in quotes.", "schema": {"type": "string"}},
@@ -35,6 +39,7 @@ CACHED: dict[str, Any] = {
     }
 }
 
+_MEDIA_TYPES = {".png": PNG, ".tif": TIFF}
 _ETAG = '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"'
 _ERRORS = (
     KeyInvalid,
@@ -60,12 +65,12 @@ router = APIRouter(tags=["jobs"])
     responses={
         200: {
             "description": "The tile. Its text chunks say what it was made from.",
-            "content": PNG_CONTENT,
+            "content": TILE_CONTENT,
             "headers": {**TILE_HEADERS, **CACHED},
         },
         206: {
             "description": "The part of the tile that Range asks for.",
-            "content": PNG_CONTENT,
+            "content": TILE_CONTENT,
             "headers": {
                 **TILE_HEADERS,
                 **CACHED,
@@ -96,7 +101,7 @@ def get_output(
         Header(description="ETag of the tile the part should be of.", examples=[_ETAG]),
     ] = None,
 ) -> Response:
-    """The PNG of one tile, as soon as it is stored."""
+    """One tile, as soon as it is stored: a PNG, or of a mask above 1024 px a side a TIFF."""
     job = service.jobs.get(job_id)
     etag = f'"{_output(job, index).sha256}"'
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
@@ -129,12 +134,17 @@ def get_manifest(service: ServiceDep, job_id: JobId, index: Index) -> Response:
     )
 
 
+def tile_media_type(request: SynthesisRequest) -> str:
+    """What a tile of this request is stored as."""
+    return TIFF if request.large else PNG
+
+
 def tile_response(service: Service, job: Job, index: int) -> Response:
-    """The PNG of a stored tile."""
+    """The file of a stored tile."""
     output = _output(job, index)
     return Response(
-        _file(service, job, f"{index}.png"),
-        media_type=PNG,
+        _file(service, job, f"{index}{output.suffix}"),
+        media_type=_MEDIA_TYPES[output.suffix],
         headers={
             "ETag": f'"{output.sha256}"',
             "X-Seed": str(output.seed),
@@ -152,7 +162,7 @@ def _part(whole: Response, header: str | None) -> Response:
         raise HTTPException(416, detail, {"Content-Range": f"bytes */{size}"}) from None
     if part is None:
         return whole
-    response = Response(bytes(whole.body[part]), 206, media_type=PNG)
+    response = Response(bytes(whole.body[part]), 206, media_type=whole.media_type)
     for name in ("ETag", "X-Seed", "Accept-Ranges", "Cache-Control"):
         response.headers[name] = whole.headers[name]
     response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"

@@ -1,6 +1,7 @@
 """POST /synthesize: a mask and a style in, tiles out."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NamedTuple
 
@@ -10,11 +11,12 @@ from fastapi.responses import Response
 
 from app.answers import JSON, answer
 from app.auth import client_of
+from app.decoding import decoding
 from app.forms import SynthesisForm, synthesis_form
 from app.idempotency import identify
 from app.negotiation import choose, preferred_wait
 from app.problems import documented
-from app.routes.outputs import PNG, PNG_CONTENT, TILE_HEADERS
+from app.routes.outputs import PNG, TIFF, TILE_CONTENT, TILE_HEADERS, tile_media_type
 from app.schemas import JobDocument
 from app.service import Accepted, Service, ServiceDep
 from model import errors
@@ -22,12 +24,9 @@ from model.errors import (
     NotAcceptable,
     RequestInFlight,
 )
-from worker.inputs import mask_input, style_input
+from worker.inputs import largest_mask_px, mask_input, style_input
 from worker.jobs import Idempotency, Job
 from worker.request import Style, SynthesisRequest, draw_seed, parse_weights
-
-_CLIENT_GONE = 499
-"""For the log, as nginx has it: nobody is there to be answered."""
 
 _COMMON_HEADERS = {
     "Content-Location": {"description": "The job.", "schema": {"type": "string"}},
@@ -44,7 +43,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "Done within the time: the tile, or the job as JSON with links to its "
         "tiles, as Accept asks.",
-        "content": PNG_CONTENT,
+        "content": TILE_CONTENT,
         "headers": {**TILE_HEADERS, **_COMMON_HEADERS},
     },
     202: {
@@ -113,7 +112,8 @@ async def synthesize(
         str | None,
         Header(
             description="`image/png` for the tile itself (n = 1, and the default then), "
-            "`application/json` for the job with links to its tiles.",
+            "`image/tiff` for that of a mask above 1024 px a side, `application/json` for the job "
+            "with links to its tiles.",
             examples=["application/json"],
         ),
     ] = None,
@@ -142,24 +142,17 @@ async def synthesize(
 
         curl -F mask=@mask.png -F organ=kidney localhost:8000/synthesize -o tile.png
     """
-    media_type = choose(accept, (PNG, JSON) if form.n == 1 else (JSON,))
-    if media_type is None:
-        offers = f"{PNG} or {JSON}" if form.n == 1 else f"{JSON} (several tiles do not fit a PNG)"
-        raise NotAcceptable(f"Accept: {accept} takes nothing this request can give: {offers}.")
+    media_type_for(accept, (PNG, TIFF, JSON) if form.n == 1 else (JSON,))
     wish = await anyio.to_thread.run_sync(_look, service, form, client_of(request), idempotency_key)
     if wish.known is not None:
         job, is_new = Accepted(wish.known, is_new=False)
     else:
-        # Asked once for nothing: the server looks out for a client's end only from then on.
-        await request.is_disconnected()
-        service.check_line()
-        async with service.decoders:
-            if await request.is_disconnected():
-                return Response(status_code=_CLIENT_GONE)
-            accepted = await anyio.to_thread.run_sync(_accept, service, form, wish)
-        job, is_new = accepted
+        async with decoding(request, service):
+            job, is_new = await anyio.to_thread.run_sync(_accept, service, form, wish, accept)
     await form.close()
     request.state.job_id = job.id
+    offers = (tile_media_type(job.request), JSON) if job.request.n == 1 else (JSON,)
+    media_type = media_type_for(accept, offers)
     wait_s, applied = preferred_wait(prefer, longest_s=service.settings.response_wait_s)
     if is_new:
         job = await service.waiters.wait(service.jobs, job, wait_s)
@@ -202,6 +195,7 @@ def _look(
             "n": form.n,
             "mpp": form.mpp,
             "label_components": form.label_components,
+            "mask_size": form.mask_size,
             "deadline_s": form.deadline_s,
         }
         idempotency = identify(idempotency_key, client=client, sent=sent)
@@ -212,16 +206,18 @@ def _look(
     return _Wish(request, idempotency, None)
 
 
-def _accept(service: Service, form: SynthesisForm, wish: _Wish) -> Accepted:
+def _accept(service: Service, form: SynthesisForm, wish: _Wish, accept: str | None) -> Accepted:
     """Validate, store and queue. Everything that can be wrong with the input ends here."""
     mask = form.mask.file.read()
     image = form.style.file.read() if form.style is not None else None
-    _check(service, wish.request, form, mask, image)
+    request = _checked(service, wish.request, form, mask, image)
+    if request.n == 1:
+        media_type_for(accept, (tile_media_type(request), JSON))
     deadline_at = None
     if form.deadline_s is not None:
         deadline_at = datetime.now(UTC) + timedelta(seconds=form.deadline_s)
     return service.accept(
-        wish.request, mask, image, deadline_at=deadline_at, idempotency=wish.idempotency
+        request, mask, image, deadline_at=deadline_at, idempotency=wish.idempotency
     )
 
 
@@ -237,6 +233,7 @@ def _request(form: SynthesisForm) -> SynthesisRequest:
         n=form.n,
         mpp=form.mpp,
         label_components=form.label_components,
+        mask_size=form.mask_size,
     )
 
 
@@ -247,20 +244,38 @@ def _sha256(upload: UploadFile) -> str:
     return digest
 
 
-def _check(
+def _checked(
     service: Service,
     request: SynthesisRequest,
     form: SynthesisForm,
     mask: bytes,
     image: bytes | None,
-) -> None:
-    """Look into mask and style. Raises InvalidInput."""
+) -> SynthesisRequest:
+    """Look into mask and style; the request with what the mask says. Raises InvalidInput."""
     network_mpp = service.card.mpp
     if form.organ is not None:
         service.styles.exemplars(form.organ)
     if request.style.weights is not None:
         service.styles.mix(request.style.weights)
-    mask_input(mask, label_components=form.label_components, mpp=form.mpp, network_mpp=network_mpp)
+    is_large = mask_input(
+        mask,
+        label_components=form.label_components,
+        mpp=form.mpp,
+        network_mpp=network_mpp,
+        largest_px=largest_mask_px(service.card),
+        size=form.mask_size,
+    ).is_large
     if image is not None:
         max_pixels = int(service.settings.max_style_mpx * 1e6)
         style_input(image, mpp=form.mpp, network_mpp=network_mpp, max_pixels=max_pixels)
+    return replace(request, large=is_large)
+
+
+def media_type_for(accept: str | None, offers: tuple[str, ...]) -> str:
+    """The one of these to answer with. Raises NotAcceptable."""
+    media_type = choose(accept, offers)
+    if media_type is None:
+        raise NotAcceptable(
+            f"Accept: {accept} takes nothing this request can give: {' or '.join(offers)}."
+        )
+    return media_type

@@ -1,3 +1,4 @@
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from app import cli
 from app.main import create_app
 from app.settings import Settings
 from tests.fakes import FakeSynthesizer, mask_png, small_checkpoint
@@ -61,3 +63,20 @@ def go_on(start: Callable[..., TestClient]) -> Iterator[threading.Event]:
 def busy(synthesizer: FakeSynthesizer, go_on: threading.Event) -> None:
     """The engine is held up in whatever it does first, the thumbnails at the latest."""
     synthesizer.before = lambda made: go_on.wait(30)
+
+
+@pytest.fixture
+def run(checkpoint, tmp_path, monkeypatch, capsys):
+    """Runs ``sian ARGUMENTS`` in this process, in an empty folder; exit code, stdout, stderr."""
+    monkeypatch.setenv("SIAN_CHECKPOINT", str(checkpoint))
+    monkeypatch.setenv("SIAN_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["sian", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return run

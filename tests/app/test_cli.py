@@ -8,7 +8,7 @@ import pytest
 import typer
 from PIL import Image
 
-from app import cli, server
+from app import server
 from tests.fakes import mask_png, style_png
 from worker import synthesis
 
@@ -18,23 +18,6 @@ def mask(tmp_path):
     path = tmp_path / "mask.png"
     path.write_bytes(mask_png())
     return path
-
-
-@pytest.fixture
-def run(checkpoint, tmp_path, monkeypatch, capsys):
-    """Runs ``sian ARGUMENTS`` in this process, in an empty folder; exit code, stdout, stderr."""
-    monkeypatch.setenv("SIAN_CHECKPOINT", str(checkpoint))
-    monkeypatch.setenv("SIAN_THREADS", "1")
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sian", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return run
 
 
 def check_error(result, exit_code, text):

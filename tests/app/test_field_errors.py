@@ -60,7 +60,7 @@ def test_the_ranges_are_those_of_the_fields(client):
     from app.field_errors import _WANTED
 
     schemas = client.get("/openapi.json").json()["components"]["schemas"]
-    (form,) = (one for one in schemas.values() if "label_components" in one.get("properties", {}))
+    (form,) = (one for one in schemas.values() if "deadline_s" in one.get("properties", {}))
     for name, said in _WANTED.items():
         field = form["properties"].get(name, {})
         for key in ("minimum", "exclusiveMinimum", "maximum"):

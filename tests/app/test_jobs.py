@@ -39,7 +39,7 @@ def test_reports_progress_tile_by_tile(client, mask_file, synthesizer, go_on):
     while not (job := client.get(accepted.headers["Location"]).json())["outputs"]:
         assert time.monotonic() < until
     assert job["status"] == "running"
-    assert job["progress"] == {"done": 1, "total": 2}
+    assert job["progress"] == {"done": 1, "total": 2, "unit": "tiles"}
     assert client.get(job["outputs"][0]["href"]).status_code == 200
     missing = client.get(f"{job['links']['self']}/outputs/1")
     assert missing.status_code == 404

@@ -34,6 +34,8 @@ def resolve(document, schema):
 def test_lists_the_routes(document):
     assert {name for name, _ in operations(document)} == {
         "post /synthesize",
+        "post /masks",
+        "post /masks/convert",
         "get /jobs/{job_id}",
         "delete /jobs/{job_id}",
         "get /jobs/{job_id}/events",
@@ -72,7 +74,7 @@ def test_every_form_field_has_a_description_and_an_example(document):
     assert schema["required"] == ["mask"]
     assert set(fields) == {
         "mask", "style", "organ", "styles", "seed", "n", "mpp", "label_components",
-        "deadline_s",
+        "width", "height", "deadline_s",
     }  # fmt: skip
     for name, field in fields.items():
         assert field["description"], name

@@ -69,7 +69,7 @@ def test_answers_with_the_job_as_json(client, post):
     job = response.json()
     assert job["status"] == "succeeded"
     assert job["error"] is None
-    assert job["progress"] == {"done": 1, "total": 1}
+    assert job["progress"] == {"done": 1, "total": 1, "unit": "tiles"}
     assert job["seed"] == 7
     assert job["links"]["self"] == response.headers["Content-Location"] == f"/jobs/{job['id']}"
     assert job["created_at"] <= job["started_at"] <= job["finished_at"] < job["expires_at"]
@@ -83,7 +83,7 @@ def test_several_tiles_come_as_json(client, post):
     response = post(organ="kidney", seed=7, n=3)
     assert response.headers["Content-Type"] == "application/json"
     job = response.json()
-    assert job["progress"] == {"done": 3, "total": 3}
+    assert job["progress"] == {"done": 3, "total": 3, "unit": "tiles"}
     assert job["outputs"][0]["seed"] == 7
     tiles = [client.get(output["href"]).content for output in job["outputs"]]
     assert len(set(tiles)) == 3
@@ -309,9 +309,9 @@ def test_uploads_are_not_kept_while_a_request_waits(client, mask_file, monkeypat
     accept, waiters = app.routes.synthesize._accept, client.app.state.service.waiters
     wait = waiters.wait
 
-    def see_form(service, form, wish):
+    def see_form(service, form, *rest):
         forms.append(form)
-        return accept(service, form, wish)
+        return accept(service, form, *rest)
 
     async def see_files(*args):
         closed.extend(file.file.closed for file in (forms[0].mask, forms[0].style))
@@ -361,7 +361,7 @@ def npy(array):
         (npy(-label_mask()), 422, "mask_negative"),
         (npy(label_mask().astype(np.int64) * 2**30), 422, "mask_id_too_large"),
         (npy(label_mask()[None]), 422, "mask_shape"),
-        (mask_png(1040), 413, "mask_too_large"),
+        (png(np.zeros((8200, 16), np.uint16)), 413, "mask_too_large"),
         (npy(np.zeros((8, 64), np.int32)), 422, "mask_too_small"),
     ],
 )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.measure import label
 
 from model.errors import (
     MaskBinary,
@@ -28,7 +29,15 @@ from model.errors import (
     MaskUnwritable,
     ParameterInvalid,
 )
-from model.formats import MAX_ID, MaskFormat, read_mask, write_mask
+from model.formats import (
+    MAX_ID,
+    MEDIA_TYPES,
+    SUFFIXES,
+    MaskFormat,
+    format_of,
+    read_mask,
+    write_mask,
+)
 from tests.model.encoders import (
     GREY,
     PALETTE,
@@ -46,6 +55,7 @@ from tests.model.encoders import (
 MASK = two_nuclei()
 BLOCKS = hnp.array_shapes(min_dims=2, max_dims=2, min_side=4, max_side=8)
 BLOCK_PX = 5
+FORMATS = get_args(MaskFormat)
 
 
 def masks(max_id: int) -> st.SearchStrategy[NDArray[np.int64]]:
@@ -54,25 +64,71 @@ def masks(max_id: int) -> st.SearchStrategy[NDArray[np.int64]]:
     return ids.map(lambda ids: ids.repeat(BLOCK_PX, axis=0).repeat(BLOCK_PX, axis=1))
 
 
+@st.composite
+def crowds(draw: st.DrawFn) -> NDArray[np.int64]:
+    """Three ids strewn over few pixels: touching in every way, in pieces, with holes."""
+    shape = draw(st.tuples(st.integers(16, 20), st.integers(16, 20)))
+    mask = np.zeros(shape, np.int64)
+    patch = draw(hnp.arrays(np.int64, (6, 6), elements=st.sampled_from([0, 2, 7, 900])))
+    top, left = draw(st.integers(0, shape[0] - 6)), draw(st.integers(0, shape[1] - 6))
+    mask[top : top + 6, left : left + 6] = patch
+    # Enough whole nuclei that pieces do not pass for those of a class map.
+    mask[0::2, -1] = np.arange(1000, 1000 + len(mask[0::2]))
+    mask[-1, 0::2] = np.arange(2000, 2000 + len(mask[-1, 0::2]))
+    return mask
+
+
 class TestRoundTrip:
-    @given(masks(MAX_ID), st.sampled_from(["tiff", "npy"]))
-    def test_tiff_and_npy_keep_every_id(self, mask: NDArray[np.int64], format: MaskFormat) -> None:
-        np.testing.assert_array_equal(read_mask(write_mask(mask, format)), mask)
+    @given(masks(MAX_ID), st.sampled_from([name for name in FORMATS if name != "png"]))
+    def test_all_formats_but_png_keep_every_id(
+        self, mask: NDArray[np.int64], format: MaskFormat
+    ) -> None:
+        read = read_mask(write_mask(mask, format), size=mask.shape)
+        np.testing.assert_array_equal(read, mask)
 
     @given(masks(65_535))
     def test_png_keeps_ids_of_16_bits(self, mask: NDArray[np.int64]) -> None:
         np.testing.assert_array_equal(read_mask(write_mask(mask, "png")), mask)
 
-    @pytest.mark.parametrize("format", get_args(MaskFormat))
-    def test_equal_masks_give_equal_bytes(self, format: MaskFormat) -> None:
-        column_major = np.asfortranarray(MASK.astype(np.uint8))
-        assert write_mask(column_major, format) == write_mask(MASK, format)
+    @given(crowds(), st.sampled_from(FORMATS))
+    def test_touching_nuclei_holes_and_pieces_are_kept(
+        self, mask: NDArray[np.int64], format: MaskFormat
+    ) -> None:
+        read = read_mask(write_mask(mask, format), size=mask.shape)
+        np.testing.assert_array_equal(read, mask)
 
-    @pytest.mark.parametrize("format", get_args(MaskFormat))
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_a_mask_without_nuclei(self, format: MaskFormat) -> None:
+        read = read_mask(write_mask(np.zeros((20, 30), np.uint8), format), size=(20, 30))
+        np.testing.assert_array_equal(read, np.zeros((20, 30)))
+
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_a_nucleus_that_fills_the_image(self, format: MaskFormat) -> None:
+        mask = np.full((16, 20), 5)
+        np.testing.assert_array_equal(read_mask(write_mask(mask, format)), mask)
+
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_equal_masks_give_equal_bytes(
+        self, format: MaskFormat, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        column_major = np.asfortranarray(MASK.astype(np.uint8))
+        data = write_mask(MASK, format)
+        monkeypatch.setattr("time.asctime", lambda: "Thu Jan  1 00:00:00 2099")
+        assert write_mask(column_major, format) == data
+
+    @pytest.mark.parametrize("format", ["png", "tiff", "npy"])
     def test_other_software_reads_the_same_ids(self, format: MaskFormat) -> None:
         stream = io.BytesIO(write_mask(MASK, format))
         array = np.load(stream) if format == "npy" else np.asarray(Image.open(stream))
         np.testing.assert_array_equal(array, MASK)
+
+    @given(mask=st.one_of(masks(MAX_ID), crowds()), format=st.sampled_from(FORMATS))
+    def test_components_do_not_depend_on_the_format(
+        self, mask: NDArray[np.int64], format: MaskFormat
+    ) -> None:
+        binary = (mask > 0).astype(np.uint8)
+        read = read_mask(write_mask(binary, format), size=mask.shape, label_components=True)
+        np.testing.assert_array_equal(read, label(binary, connectivity=2))
 
     def test_result_is_writable_int32(self) -> None:
         mask = read_mask(npy(MASK.astype(np.int32)))
@@ -276,9 +332,15 @@ REFUSED: dict[str, tuple[bytes, type[MaskError], str]] = {
     "text npy": (npy(np.full((20, 20), "a")), MaskUnreadable, "plain integer array"),
     "complex npy": (npy(MASK.astype(complex)), MaskUnreadable, "complex128"),
     "npz": (b"PK\x03\x04 and more", MaskUnreadable, "numpy.save"),
-    "matlab": (b"MATLAB 5.0 MAT-file", MaskUnreadable, "MATLAB"),
-    "geojson": (b'{"type": "FeatureCollection"}', MaskUnreadable, "rasterise"),
-    "text": (b"hello", MaskUnreadable, "neither PNG, TIFF nor .npy"),
+    "gzip": (b"\x1f\x8b and more", MaskUnreadable, "unpack"),
+    "matlab 7.3": (b"MATLAB 7.3 MAT-file, HDF5", MaskUnreadable, "'-v7'"),
+    "hdf5": (b"\x89HDF\r\n\x1a\n", MaskUnreadable, "HDF5"),
+    "json of something else": (b'{"nuc": {}}', MaskUnreadable, "send the .mat file"),
+    "json list of something else": (b"[1, 2]", MaskUnreadable, "neither GeoJSON"),
+    "broken json": (b'{"type": ', MaskUnreadable, "looks like JSON"),
+    "nested json": (b"[" * 100_000, MaskUnreadable, "nested too deeply"),
+    "html": (b"<html></html>", MaskUnreadable, "root is <html>"),
+    "text": (b"hello", MaskUnreadable, "none of the formats that are read: PNG"),
     "truncated png": (PNG[:-20], MaskUnreadable, "truncated"),
     "png with a flipped bit": (flipped_bit(PNG, 60), MaskUnreadable, "damaged"),
     "npy without its array": (npy_header((20, 20), "<i4"), MaskUnreadable, "truncated"),
@@ -304,8 +366,24 @@ class TestRefused:
             tiff(MASK.astype(np.uint16)),
             tiff(MASK.astype(np.uint16), compression="lzw", rowsperstrip=3),
             tiff(MASK.astype(np.uint16), tile=(16, 16)),
+            write_mask(MASK, "mat"),
+            write_mask(MASK, "geojson"),
+            write_mask(MASK, "coco"),
+            write_mask(MASK, "xml"),
+            write_mask(MASK, "pannuke")[:4000],
         ],
-        ids=["deflate", "npy", "uncompressed", "lzw strips", "tiles"],
+        ids=[
+            "deflate",
+            "npy",
+            "uncompressed",
+            "lzw strips",
+            "tiles",
+            "mat",
+            "geojson",
+            "coco",
+            "xml",
+            "pannuke",
+        ],
     )
     def test_at_every_truncation(self, data: bytes) -> None:
         for length in range(1, len(data)):
@@ -342,3 +420,67 @@ class TestNotWritten:
     def test_an_unknown_format(self) -> None:
         with pytest.raises(ParameterInvalid, match="png, tiff, npy"):
             write_mask(MASK, "jpeg")  # type: ignore[arg-type]
+
+
+class TestSize:
+    @pytest.mark.parametrize("format", ["png", "tiff", "npy", "mat", "coco", "pannuke"])
+    def test_must_be_that_of_a_file_that_has_one(self, format: MaskFormat) -> None:
+        data = write_mask(MASK, format)
+        np.testing.assert_array_equal(read_mask(data, size=(20, 24)), MASK)
+        with pytest.raises(ParameterInvalid, match="25 x 20 px, but the mask file is 24 x 20"):
+            read_mask(data, size=(20, 25))
+
+    @pytest.mark.parametrize("format", ["geojson", "xml"])
+    def test_is_given_for_outlines(self, format: MaskFormat) -> None:
+        data = write_mask(MASK, format)
+        np.testing.assert_array_equal(read_mask(data, size=(20, 24)), MASK)
+        large = np.pad(MASK, [(0, 80), (0, 100)])
+        np.testing.assert_array_equal(read_mask(data, size=(100, 124)), large)
+
+    @pytest.mark.parametrize("format", ["geojson", "xml"])
+    def test_without_it_outlines_lie_in_the_smallest_box(self, format: MaskFormat) -> None:
+        mask = np.pad(MASK, [(3, 5), (6, 7)])
+        np.testing.assert_array_equal(read_mask(write_mask(mask, format)), mask[:18, :18])
+
+    @pytest.mark.parametrize("format", ["geojson", "xml"])
+    def test_is_asked_for(self, format: MaskFormat) -> None:
+        with pytest.raises(MaskTooSmall, match="Give the size of the image"):
+            read_mask(write_mask(MASK, format))
+        with pytest.raises(MaskUnreadable, match="Give its size"):
+            read_mask(write_mask(np.zeros_like(MASK), format))
+
+    @pytest.mark.parametrize("format", ["geojson", "xml"])
+    def test_has_the_same_bounds(self, format: MaskFormat) -> None:
+        far = np.pad(MASK, [(1020, 0), (10, 0)])
+        for size in (None, (1040, 34)):
+            with pytest.raises(MaskTooLarge):
+                read_mask(write_mask(far, format), size=size)
+        assert read_mask(write_mask(far, format), size=far.shape, max_side=2000).shape == far.shape
+        with pytest.raises(MaskTooSmall):
+            read_mask(write_mask(MASK, format), size=(20, 8))
+
+    @pytest.mark.parametrize("size", [(0, 24), (-1, 24), (20,), (20, 24, 3)])
+    def test_that_is_none(self, size: Any) -> None:
+        with pytest.raises(ParameterInvalid, match="expected height and width"):
+            read_mask(PNG, size=size)
+
+
+class TestNames:
+    def test_every_format_has_a_suffix_and_a_media_type(self) -> None:
+        assert set(SUFFIXES) == set(MEDIA_TYPES) == set(FORMATS)
+        assert len(set(SUFFIXES.values())) == len(FORMATS)
+        assert all("/" in media_type for media_type in MEDIA_TYPES.values())
+
+    @pytest.mark.parametrize("format", FORMATS)
+    def test_a_suffix_names_its_format(self, format: MaskFormat) -> None:
+        assert format_of(Path(f"out/Mask.1{SUFFIXES[format]}")) == format
+        assert format_of(Path(f"MASK{SUFFIXES[format].upper()}")) == format
+
+    @pytest.mark.parametrize(("name", "format"), [("a.tiff", "tiff"), ("a.json", "coco")])
+    def test_other_suffixes(self, name: str, format: MaskFormat) -> None:
+        assert format_of(Path(name)) == format
+
+    @pytest.mark.parametrize("name", ["mask", "mask.jpg", "png", ".npy/mask"])
+    def test_a_name_of_no_format(self, name: str) -> None:
+        with pytest.raises(ParameterInvalid, match=r"\.pannuke\.npy"):
+            format_of(Path(name))

@@ -1,4 +1,4 @@
-"""The largest mask that is accepted fits the memory that is promised."""
+"""The largest mask that one pass of the network takes fits the memory that is promised."""
 
 import io
 

@@ -150,7 +150,7 @@ def test_the_bytes_of_a_request_alone_on_the_command_line(
             fields["seed"],
             n=fields["n"],
         )
-        expected.append([t.png for t in synthesis.synthesize(network, request, mask, style)])
+        expected.append([t.data for t in synthesis.synthesize(network, request, mask, style)])
     engine = start(network, max_batch=4)
     accepted = [accept(**fields) for fields in wanted]
     assert all(threads.map(engine.run, accepted))

@@ -16,6 +16,7 @@ from worker.jobs import (
     JobState,
     JobStore,
     Output,
+    Progress,
     is_job_id,
     made_at,
     new_job_id,
@@ -138,6 +139,21 @@ def test_runs_to_success(jobs):
     assert job.failure is None
     assert job.created_at <= job.started_at <= job.finished_at
     assert job.is_finished
+
+
+def test_says_how_far_a_run_is_until_it_ends(jobs):
+    job_id = create(jobs)
+    claim = start(jobs, job_id)
+    assert claim.job.progress is None
+    for done in (1, 2):
+        assert jobs.report(claim, Progress(done, 81))
+        assert jobs.get(job_id).progress == Progress(done, 81)
+    assert jobs.requeue(claim)
+    assert jobs.get(job_id).progress is None
+    claim = start(jobs, job_id)
+    assert jobs.report(claim, Progress(80, 81))
+    assert jobs.finish(claim)
+    assert jobs.get(job_id).progress is None
 
 
 def test_keeps_why_it_failed(jobs):
@@ -398,6 +414,7 @@ def test_a_lost_claim_changes_nothing(jobs, told):
     before = jobs.get(job_id)
     told.clear()
     assert not jobs.add_output(old, Output(1, "late"), 0)
+    assert not jobs.report(old, Progress(1, 2))
     assert not jobs.finish(old)
     assert not jobs.fail(old, FAILURE)
     assert not jobs.requeue(old)
@@ -590,6 +607,7 @@ def test_tells_of_every_change_once(jobs, told):
         claim = tells(lambda: start(jobs, job_id))
         stored = len(claim.job.outputs)
         tells(lambda claim=claim, at=stored: jobs.add_output(claim, Output(1, "aa"), at))
+        tells(lambda claim=claim: jobs.report(claim, Progress(1, 2)))
         tells(lambda claim=claim, end=end: end(claim))
     claim = tells(lambda: start(jobs, job_id, OVER))
     tells(jobs.reap)

@@ -27,6 +27,7 @@ from worker.jobs import (
     JobState,
     JobStore,
     Output,
+    Progress,
     new_job_id,
 )
 from worker.redis_jobs import RedisJobs
@@ -122,6 +123,8 @@ class JobsMachine(RuleBasedStateMachine):
             known = self.model[job_id]
             now = self.store.get(job_id)
             moments = {"version": now.version}
+            if "state" in changes:
+                moments["progress"] = None
             assert now.version > known.job.version
             if changes.get("state") in FINISHED:
                 assert now.finished_at >= known.job.created_at
@@ -219,6 +222,16 @@ class JobsMachine(RuleBasedStateMachine):
         if is_held:
             self.changed(claim.job.id, outputs=(*outputs, output))
             assert self.store.add_output(claim, output, len(outputs))  # told twice, stored once
+        self.nothing_changed()
+
+    @precondition(lambda self: self.within(JobState.RUNNING))
+    @rule(data=st.data(), progress=st.builds(Progress, st.integers(0, 99), st.just(99)))
+    def report(self, data, progress):
+        claim = self.pick_claim(data)
+        is_held = self.is_held(claim)
+        assert self.store.report(claim, progress) is is_held
+        if is_held:
+            self.changed(claim.job.id, progress=progress)
         self.nothing_changed()
 
     @precondition(lambda self: self.within(JobState.RUNNING))

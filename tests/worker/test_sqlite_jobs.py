@@ -8,7 +8,7 @@ import pytest
 from model.errors import SettingsInvalid, StoreUnavailable
 from tests.small_disk import run_on_a_small_disk
 from tests.worker.test_jobs import create, start
-from worker.jobs import JobState
+from worker.jobs import JobState, Progress
 from worker.sqlite_jobs import SqliteJobs
 
 
@@ -17,8 +17,26 @@ def test_refuses_a_file_of_another_version(tmp_path, version):
     path = tmp_path / "other.sqlite"
     with closing(sqlite3.connect(path)) as database:
         database.execute(f"PRAGMA user_version = {version}")
-    with pytest.raises(SettingsInvalid, match=rf"SIAN_DATA_DIR.*schema {version}, .* writes 2"):
+    with pytest.raises(SettingsInvalid, match=rf"SIAN_DATA_DIR.*schema {version}, .* writes 3"):
         SqliteJobs(path)
+
+
+def test_goes_on_with_a_file_that_knows_no_progress(tmp_path):
+    path = tmp_path / "jobs.sqlite"
+    jobs = SqliteJobs(path)
+    job_id = create(jobs)
+    jobs.close()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("ALTER TABLE jobs DROP COLUMN progress")
+        database.execute("PRAGMA user_version = 2")
+        database.commit()
+    for _ in range(2):
+        jobs = SqliteJobs(path)
+        assert jobs.queued() == [job_id]
+        jobs.close()
+    jobs = SqliteJobs(path)
+    assert jobs.report(start(jobs, job_id), Progress(1, 2))
+    jobs.close()
 
 
 def test_a_damaged_file_is_named(tmp_path):
@@ -76,7 +94,7 @@ import sys
 from pathlib import Path
 from model.errors import StoreUnavailable
 from tests.worker.test_jobs import create, start
-from worker.jobs import JobState
+from worker.jobs import JobState, Progress
 from worker.sqlite_jobs import SqliteJobs
 
 folder = Path(sys.argv[1])

@@ -10,6 +10,7 @@ from model.errors import MaskBinary
 from tests.fakes import FakeSynthesizer, label_mask, mask_png, png, style_png
 from worker import synthesis
 from worker.request import Style, SynthesisRequest, sha256
+from worker.work import Tile, work_on
 
 MASK = mask_png()
 
@@ -24,8 +25,8 @@ def request(**changes) -> SynthesisRequest:
     return SynthesisRequest(**{**fields, **changes})
 
 
-def image(tile: synthesis.Tile) -> Image.Image:
-    return Image.open(io.BytesIO(tile.png))
+def image(tile: Tile) -> Image.Image:
+    return Image.open(io.BytesIO(tile.data))
 
 
 def test_one_tile_a_seed(synthesizer):
@@ -33,17 +34,17 @@ def test_one_tile_a_seed(synthesizer):
     tiles = list(synthesis.synthesize(synthesizer, wanted, MASK))
     assert [tile.seed for tile in tiles] == wanted.seeds()
     assert len({tile.sha256 for tile in tiles}) == 3
-    assert all(tile.sha256 == sha256(tile.png) for tile in tiles)
+    assert all(tile.sha256 == sha256(tile.data) for tile in tiles)
 
 
 def test_each_tile_can_be_made_by_itself(synthesizer):
     """As the engine does: in any order, the network apart from the rest."""
     whole = list(synthesis.synthesize(synthesizer, request(n=4), MASK))
-    work = synthesis.Work(synthesizer, request(n=4), MASK)
+    work = work_on(synthesizer, request(n=4), MASK)
     assert work.shape == synthesizer.padded_shape((64, 64))
     for index in (3, 1):
-        (image,) = synthesizer.paint([work.tile_input(index, None)])
-        assert work.tile(index, image).png == whole[index].png
+        (image,) = synthesizer.paint([work.pass_input(index, None)])
+        assert work.take(index, image).data == whole[index].data
 
 
 def test_the_layout_is_computed_once_for_all_tiles(synthesizer, monkeypatch):
@@ -52,10 +53,10 @@ def test_the_layout_is_computed_once_for_all_tiles(synthesizer, monkeypatch):
     monkeypatch.setattr(
         synthesizer, "layout", lambda labels: computed.append(labels) or layout(labels)
     )
-    work = synthesis.Work(synthesizer, request(n=3), MASK)
+    work = work_on(synthesizer, request(n=3), MASK)
     assert computed == []  # only once there is room for it
     for index in range(3):
-        work.tile_input(index, None)
+        work.pass_input(index, None)
     assert len(computed) == 1
 
 
@@ -91,7 +92,7 @@ def test_the_manifest_adds_the_time_and_the_tile(synthesizer):
     manifest = json.loads(tile.manifest)
     made_at = datetime.fromisoformat(manifest.pop("created_at"))
     assert before <= made_at <= datetime.now(UTC)
-    assert manifest.pop("tile_sha256") == sha256(tile.png)
+    assert manifest.pop("tile_sha256") == sha256(tile.data)
     assert manifest["synthetic"] is True
     assert manifest["mpp"] == 0.5
     assert set(manifest) == set(image(tile).text)
@@ -142,7 +143,7 @@ def test_loads_a_real_checkpoint_with_so_many_threads(checkpoint):
 
     synthesizer = synthesis.load(checkpoint, device="cpu", threads=1)
     assert torch.get_num_threads() == 1
-    first = [tile.png for tile in synthesis.synthesize(synthesizer, request(n=2), MASK)]
-    again = [tile.png for tile in synthesis.synthesize(synthesizer, request(n=2), MASK)]
+    first = [tile.data for tile in synthesis.synthesize(synthesizer, request(n=2), MASK)]
+    again = [tile.data for tile in synthesis.synthesize(synthesizer, request(n=2), MASK)]
     assert first == again
     assert first[0] != first[1]

@@ -1,0 +1,76 @@
+"""What ``sian dataset`` does."""
+
+import json
+import sys
+from pathlib import Path
+from typing import cast
+
+import typer
+
+from app.masks_cli import parse_size
+from app.settings import Settings
+from model.checkpoint import verify
+from model.errors import ParameterInvalid
+from model.formats import MaskFormat
+from model.styles import StyleBank
+from worker import synthesis
+from worker.dataset.folder import DatasetFolder
+from worker.dataset.request import DatasetRequest
+from worker.request import draw_seed
+
+
+def make(
+    out: Path,
+    *,
+    count: int,
+    organs: str | None,
+    size: str,
+    seed: int | None,
+    formats: str,
+    checkpoint: Path | None,
+    device: str | None,
+) -> None:
+    """Make or finish the dataset in ``out`` and say so.
+
+    Raises:
+        ParameterInvalid, StyleUnknown, CheckpointError: the one that applies.
+    """
+    settings = Settings.load(checkpoint=checkpoint, device=device)
+    verify(settings.checkpoint)
+    bank = StyleBank.load(settings.checkpoint)
+    width, height = parse_size(size, "--size")
+    if seed is None:
+        found = DatasetFolder.seed_in(out)
+        seed = draw_seed() if found is None else found
+    request = DatasetRequest(
+        count=count,
+        organs=dict.fromkeys(bank.organs, 1.0) if organs is None else parse_organs(organs),
+        height=height,
+        width=width,
+        seed=seed,
+        formats=cast(
+            tuple[MaskFormat, ...],
+            tuple(name.strip() for name in formats.split(",") if name.strip() not in ("", "png")),
+        ),
+    )
+    request.check_styles(bank)
+    folder = DatasetFolder(out, request)
+    synthesizer = synthesis.load(
+        settings.checkpoint, device=settings.device, threads=settings.threads
+    )
+    with typer.progressbar(length=count, label=str(out), file=sys.stderr) as bar:
+        folder.make(synthesizer, lambda done: bar.update(done - bar.pos))
+    print(f"{out} ({count} tiles, seed {seed})")
+
+
+def parse_organs(text: str) -> dict[str, float]:
+    """Weights of ``kidney,liver`` or ``{"kidney": 2, "liver": 1}``. Raises ParameterInvalid."""
+    if not text.lstrip().startswith("{"):
+        return dict.fromkeys((name.strip() for name in text.split(",") if name.strip()), 1.0)
+    try:
+        weights = json.loads(text)
+        return {organ: float(weight) for organ, weight in weights.items()}
+    except (ValueError, TypeError):
+        raise ParameterInvalid(
+            f'--organs {text}: give names such as kidney,liver, or weights such as {{"kidney": 2}}.'
+        ) from None

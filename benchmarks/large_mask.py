@@ -1,0 +1,75 @@
+"""Time and memory of tiles above one pass of the network.
+
+    python -m benchmarks.large_mask
+
+``sian synthesize`` with the released checkpoint on random masks of growing size, each in a process
+of its own that may have so much memory (ulimit -d) and no more. Writes
+benchmarks/results/large_mask.json.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from benchmarks.serve import ROOT
+from training.results import write_results
+
+RESULT = Path(__file__).parent / "results" / "large_mask.json"
+SIDES = "1024,2048,4096,8192"
+
+
+def measure(folder: Path, side: int, limit_mib: int) -> dict[str, Any]:
+    """One tile, in a process of its own."""
+    mask, tile = folder / f"mask-{side}.tif", folder / f"tile-{side}.tif"
+    sian = [sys.executable, "-m", "app.cli"]
+    drawn = ["masks", "--organ", "kidney", "--size", str(side), "--seed", "1", "--out", str(mask)]
+    subprocess.run([*sian, *drawn], cwd=ROOT, check=True)
+    painted = ["synthesize", "--mask", str(mask), "--organ", "kidney", "--seed", "1", "--out"]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit_mib * 2**20,) * 2)
+
+    began = time.monotonic()
+    process = subprocess.Popen([*sian, *painted, str(tile)], cwd=ROOT, preexec_fn=limit)
+    _, status, usage = os.wait4(process.pid, 0)
+    took_s = time.monotonic() - began
+    if status != 0:
+        raise RuntimeError(f"a tile of {side} px ended with status {status}")
+    return {
+        "side_px": side,
+        "seconds": round(took_s, 1),
+        "peak_mib": usage.ru_maxrss // 1024,
+        "mask_mb": round(mask.stat().st_size / 1e6, 2),
+        "tile_mb": round(tile.stat().st_size / 1e6, 1),
+    }
+
+
+def main(
+    sides: Annotated[str, typer.Option(help="Pixels, comma separated.")] = SIDES,
+    limit_mib: Annotated[int, typer.Option(help="What a process may have.")] = 4000,
+    out: Annotated[Path, typer.Option(help="Where the result goes.")] = RESULT,
+) -> None:
+    """Measure and write the result."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for side in map(int, sides.split(",")):
+            rows.append(measure(Path(folder), side, limit_mib))
+            print(json.dumps(rows[-1]), flush=True)
+    command = f"python -m benchmarks.large_mask --sides {sides} --limit-mib {limit_mib}"
+    load = [round(average, 1) for average in os.getloadavg()[:2]]
+    write_results(
+        out, rows, command=command, threads=os.cpu_count() or 1, limit_mib=limit_mib,
+        load_average_1_5_min=load,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    typer.run(main)

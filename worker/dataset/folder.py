@@ -1,0 +1,101 @@
+"""A dataset in a folder, made by this process alone, and taken up again where it was stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.errors import ParameterInvalid
+from worker.dataset.bundle import members
+from worker.dataset.request import DatasetRequest
+from worker.dataset.tile import PROVENANCE, DatasetTile, paint, stem
+
+if TYPE_CHECKING:
+    from model.synthesizer import Synthesizer  # imports torch
+
+_REQUEST = ".request.json"
+
+
+class DatasetFolder:
+    """The files of a bundle, each written whole or not at all.
+
+    A tile is finished when its provenance is there, which is written last.
+
+    Raises:
+        ParameterInvalid: the folder cannot be written, or holds another dataset or other files.
+    """
+
+    def __init__(self, path: Path, request: DatasetRequest) -> None:
+        self.path, self.request = path, request
+        note = path / _REQUEST
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if not note.is_file():
+                if any(path.iterdir()):
+                    raise ParameterInvalid(
+                        f"{path} holds other files; name a folder that is empty or not there yet."
+                    )
+                self._write(_REQUEST, request.to_json().encode())
+            elif note.read_text("utf-8") != request.to_json():
+                raise ParameterInvalid(
+                    f"{path} holds another dataset. Ask for the same to go on with it, or name "
+                    "another folder."
+                )
+        except OSError as error:
+            raise ParameterInvalid(
+                f"{path} cannot be written: {error.strerror}. Choose another folder."
+            ) from None
+
+    @staticmethod
+    def seed_in(path: Path) -> int | None:
+        """Seed of the dataset that a folder holds, finished or not."""
+        try:
+            text = (path / _REQUEST).read_text("utf-8")
+        except OSError:
+            return None
+        return DatasetRequest.from_json(text).seed
+
+    def make(self, synthesizer: Synthesizer, advance: Callable[[int], object]) -> None:
+        """Paint what is missing, then write what all tiles share.
+
+        advance: told how many tiles are there, now and after every one.
+        """
+        self.request.check_styles(synthesizer.styles)
+        missing = [k for k in range(self.request.count) if not self._has(k)]
+        done = self.request.count - len(missing)
+        advance(done)
+        shape = synthesizer.padded_shape((self.request.height, self.request.width))
+        step = synthesizer.at_once(shape)
+        for first in range(0, len(missing), step):
+            for tile in paint(synthesizer, self.request, missing[first : first + step]):
+                self._keep(tile)
+                done += 1
+                advance(done)
+        for name, chunks in members(self.request, self._read):
+            self._write_all(name, chunks)
+
+    def _has(self, k: int) -> bool:
+        return (self.path / PROVENANCE / f"{stem(k)}.json").is_file()
+
+    def _keep(self, tile: DatasetTile) -> None:
+        for name, data in tile.files.items():
+            self._write(name, data)
+
+    def _read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def _write(self, name: str, data: bytes) -> None:
+        self._write_all(name, iter([data]))
+
+    def _write_all(self, name: str, chunks: Iterator[bytes]) -> None:
+        target = self.path / name
+        target.parent.mkdir(exist_ok=True)
+        partial = target.with_name(f".{target.name}.part")
+        with partial.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())  # the provenance is not to outlive what it speaks of
+        partial.replace(target)
