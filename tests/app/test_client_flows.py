@@ -1,0 +1,157 @@
+"""What the client does about busy services, lost answers and errors, on scripted replies."""
+
+import json
+
+import numpy as np
+import pytest
+
+from app.client_flows import Call, Pause, Reply, Unreachable, call, mask_bytes, submit, wait
+from app.schemas import JobDocument
+from model.errors import (
+    JobCanceled,
+    MaskBinary,
+    QueueFull,
+    RequestInFlight,
+    ServiceError,
+    StoreUnavailable,
+    SynthesisFailed,
+)
+from model.formats import read_mask
+from tests.fakes import label_mask, mask_png
+
+GET = Call("GET", "/model")
+
+
+def reply(status=200, content=b"{}", **headers) -> Reply:
+    return Reply(status, {name.replace("_", "-"): text for name, text in headers.items()}, content)
+
+
+def problem(status, code, **more) -> Reply:
+    headers = {"retry_after": more.pop("retry_after")} if "retry_after" in more else {}
+    body = json.dumps({"code": code, "detail": f"about {code}", **more}).encode()
+    return reply(status, body, **headers)
+
+
+def play(flow, *answers):
+    """Runs a flow on answers, exceptions among them; its result, its calls and its pauses."""
+    calls, pauses, left = [], [], list(answers)
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, Pause):
+                pauses.append(step.seconds)
+                step = next(flow)
+                continue
+            calls.append(step)
+            answer = left.pop(0)
+            raised = isinstance(answer, Exception)
+            step = flow.throw(answer) if raised else flow.send(answer)
+    except StopIteration as end:
+        assert left == []
+        return end.value, calls, pauses
+
+
+def job(status="queued", **changes) -> JobDocument:
+    fields = {
+        "id": "a" * 32, "status": status, "position": None, "attempts": 0, "error": None,
+        "progress": {"done": 0, "total": 1, "unit": "tiles"}, "seed": 1,
+        "created_at": "2026-01-01T00:00:00Z", "started_at": None, "finished_at": None,
+        "expires_at": None, "deadline_at": None, "outputs": [],
+        "links": {"self": "/jobs/a", "events": "/jobs/a/events", "cancel": None, "remove": None},
+    }  # fmt: skip
+    return JobDocument.model_validate({**fields, **changes})
+
+
+def document(*args, **kwargs) -> Reply:
+    return reply(200, job(*args, **kwargs).model_dump_json().encode())
+
+
+def test_sends_again_while_the_service_is_busy():
+    busy = problem(429, "queue_full", retry_after="7")
+    result, calls, pauses = play(call(GET, 60), busy, problem(503, "store_unavailable"), reply())
+    assert result.status == 200
+    assert calls == [GET] * 3
+    assert pauses == [7, 2]
+
+
+def test_sends_again_when_it_cannot_be_reached():
+    result, calls, _ = play(call(GET, 60), Unreachable("refused"), reply())
+    assert (result.status, len(calls)) == (200, 2)
+
+
+def test_patience_ends():
+    with pytest.raises(QueueFull, match="about queue_full") as full:
+        play(call(GET, 5), problem(429, "queue_full", retry_after="7"))
+    assert full.value.retry_after_s == 7
+    with pytest.raises(StoreUnavailable, match=r"cannot be reached \(refused\)"):
+        play(call(GET, 0), Unreachable("refused"))
+
+
+def test_what_is_not_safe_is_sent_once():
+    unsafe = Call("POST", "/x", safe=False)
+    with pytest.raises(StoreUnavailable):
+        play(call(unsafe, 60), Unreachable("cut"))
+    with pytest.raises(QueueFull):
+        play(call(unsafe, 60), problem(429, "queue_full"))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (problem(422, "mask_binary"), MaskBinary),
+        (problem(500, "of_a_newer_service"), ServiceError),
+        (reply(502, b"<html>"), ServiceError),
+        (reply(400, b"[]"), ServiceError),
+    ],
+)
+def test_errors_are_those_of_the_service(answer, error):
+    with pytest.raises(error) as raised:
+        play(call(GET, 60), answer)
+    assert type(raised.value) is error
+
+
+def test_a_request_in_flight_names_its_job():
+    answer = problem(409, "request_in_flight", job="/jobs/abc")
+    with pytest.raises(RequestInFlight) as raised:
+        play(call(GET, 60), answer)
+    assert raised.value.job_id == "abc"
+
+
+def test_a_lost_answer_makes_no_second_job():
+    """The same key goes with every attempt, and another with every request."""
+    fields = {"organ": "kidney", "styles": None, "seed": 3, "label_components": True}
+    flow = submit(mask_png(), style=b"image", fields=fields, patience_s=60)
+    _, calls, _ = play(flow, Unreachable("cut"), document())
+    keys = {each.headers["Idempotency-Key"] for each in calls}
+    assert len(calls) == 2
+    assert len(keys) == 1
+    assert calls[0].fields == {"organ": "kidney", "seed": "3", "label_components": "true"}
+    assert calls[0].files == {"mask": mask_png(), "style": b"image"}
+    _, others, _ = play(submit(mask_png(), style=None, fields={}, patience_s=60), document())
+    assert others[0].headers["Idempotency-Key"] not in keys
+
+
+def test_waits_and_tells_of_progress():
+    seen = []
+    flow = wait(job(), on_progress=lambda each: seen.append(each.status), patience_s=60)
+    result, calls, pauses = play(flow, document("running"), document("succeeded"))
+    assert result.status == "succeeded"
+    assert seen == ["queued", "running", "succeeded"]
+    assert [each.path for each in calls] == [f"/jobs/{'a' * 32}"] * 2
+    assert pauses == sorted(pauses)
+
+
+def test_a_failed_job_is_its_error():
+    failed = job("failed", error={"code": "synthesis_failed", "detail": "the log says why"})
+    with pytest.raises(SynthesisFailed, match="the log says why"):
+        play(wait(failed, on_progress=lambda each: None, patience_s=60))
+    with pytest.raises(JobCanceled):
+        play(wait(job("canceled"), on_progress=lambda each: None, patience_s=60))
+
+
+def test_masks_may_be_arrays_files_or_bytes(tmp_path):
+    path = tmp_path / "mask.png"
+    path.write_bytes(mask_png())
+    assert mask_bytes(path) == mask_bytes(mask_png()) == mask_png()
+    large_ids = label_mask().astype(np.int64) * 70_000
+    np.testing.assert_array_equal(read_mask(mask_bytes(large_ids)), large_ids)

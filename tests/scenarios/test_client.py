@@ -1,0 +1,126 @@
+"""The Python client, with and without asyncio, against the real service."""
+
+import asyncio
+import inspect
+from pathlib import Path
+
+import httpx2
+import numpy as np
+import pytest
+
+from app.client import AsyncClient, Client
+from model.errors import JobExpired, KeyInvalid, MaskBinary, StoreUnavailable, StyleUnknown
+from model.formats import read_mask
+from tests.fakes import label_mask, mask_png, png
+
+MASK = mask_png()
+
+
+class Awaiting:
+    """An AsyncClient that is used like a Client: an event loop, and all of it in there."""
+
+    def __init__(self, address: str, **options) -> None:
+        self._runner = asyncio.Runner()
+        self._client = AsyncClient(address, **options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._runner.run(self._client.close())
+        self._runner.close()
+
+    def __getattr__(self, name):
+        method = getattr(self._client, name)
+        assert inspect.iscoroutinefunction(method)
+        return lambda *args, **options: self._runner.run(method(*args, **options))
+
+
+@pytest.fixture(params=[Client, Awaiting])
+def connect(request):
+    return request.param
+
+
+@pytest.fixture
+def sian(connect, server):
+    with connect(server.address) as client:
+        yield client
+
+
+def test_tiles_are_those_of_the_service(sian, server):
+    seen = []
+    first, second = sian.synthesize(MASK, organ="kidney", seed=7, n=2, on_progress=seen.append)
+    assert seen[-1].status == "succeeded"
+    assert first.data == server.synthesize(MASK, organ="kidney", seed=7).content
+    assert (first.media_type, first.seed) == ("image/png", 7)
+    assert first.manifest["tile_sha256"] == first.sha256
+    assert second.data != first.data
+
+
+def test_masks_and_styles_of_every_kind(sian, tmp_path):
+    path = Path(tmp_path / "mask.png")
+    path.write_bytes(MASK)
+    of_file, of_array = (
+        sian.synthesize(mask, styles={"kidney": 1, "liver": 1}, seed=1)[0]
+        for mask in (path, label_mask())
+    )
+    assert of_file.manifest["style"] == {"weights": {"kidney": 1, "liver": 1}}
+    pixels = [tile.data[-2000:] for tile in (of_file, of_array)]  # behind the text chunks
+    assert pixels[0] == pixels[1]
+
+
+def test_a_job_by_hand(sian):
+    job = sian.submit(MASK, organ="colon", seed=2)
+    job = sian.wait(sian.job(job.id))
+    (tile,) = sian.tiles(job)
+    assert tile.seed == 2
+    sian.cancel(job.id)
+    with pytest.raises(JobExpired):
+        sian.job(job.id)
+
+
+def test_masks_are_drawn_and_converted(sian):
+    drawn = sian.draw_mask(organ="liver", width=64, height=80, seed=3)
+    assert drawn.seed == 3
+    mask = read_mask(drawn.data)
+    assert mask.shape == (80, 64)
+    outlines = sian.convert_mask(drawn.data, "geojson")
+    back = sian.convert_mask(outlines.data, "npy", width=64, height=80)
+    np.testing.assert_array_equal(read_mask(back.data), mask)
+
+
+def test_what_the_service_serves(sian):
+    organs = [style.organ for style in sian.styles().styles]
+    assert "kidney" in organs
+    assert sian.style("kidney").style_dim == sian.model().style_dim
+
+
+def test_errors_have_their_class(sian):
+    with pytest.raises(MaskBinary, match="label_components"):
+        sian.synthesize(png((label_mask() > 0).astype(np.uint8)), organ="kidney")
+    with pytest.raises(StyleUnknown):
+        sian.synthesize(MASK, organ="spleen")
+
+
+def test_a_service_that_is_not_there(connect):
+    with (
+        connect("http://127.0.0.1:9", patience_s=0.3) as client,
+        pytest.raises(StoreUnavailable, match="cannot be reached"),
+    ):
+        client.model()
+
+
+def test_api_keys(connect, serve):
+    key = "0123456789abcdef"
+    server = serve(api_keys=f"ward:{key}")
+    with connect(server.address, api_key=key) as client:
+        assert client.model().name
+    with connect(server.address) as client, pytest.raises(KeyInvalid):
+        client.model()
+
+
+def test_a_connection_of_ones_own_is_left_open(server):
+    with httpx2.Client(base_url=server.address) as http:
+        with Client(http=http) as client:
+            client.model()
+        assert not http.is_closed
