@@ -6,9 +6,9 @@ from fastapi.responses import JSONResponse, Response
 from app.documents import job_document
 from app.problems import problem, status_of
 from app.routes.jobs import NO_STORE
-from app.routes.outputs import tile_response
 from app.schemas import JobDocument
 from app.service import Service
+from app.stored_tiles import StoredTile
 from app.waiting import Moment
 from model.errors import JobCanceled, OutOfMemory, StorageUnavailable, StoreUnavailable
 from worker.jobs import Job, JobState
@@ -36,7 +36,7 @@ def answer(request: Request, service: Service, job: Job, media_type: str) -> Res
         return _problem(request, JobCanceled.code, f"The job was canceled. {_AGAIN}", document)
     if job.state is JobState.SUCCEEDED and media_type != JSON:
         try:
-            response = tile_response(service, job, 0)
+            response = StoredTile(service, job, 0).whole()
         except StorageUnavailable as error:
             # The tile is made, and is to be had at the job when files can be read again.
             detail = f"The tile is made, and cannot be read now; follow its job. {error}"

@@ -12,16 +12,19 @@ from worker.disk_files import DiskFiles
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _RETRY_AFTER_S = 10
+_PIECE_BYTES = 4 * 2**20
 
 logger = logging.getLogger(__name__)
 
 
 class Files(Protocol):
     """Files in folders, one level deep. Methods raise what their medium raises, and
-    FileNotFoundError from ``read`` for a file that is not there."""
+    FileNotFoundError from ``read``, ``read_part`` and ``size`` for a file that is not there."""
 
     def write(self, folder: str, name: str, data: bytes) -> None: ...
     def read(self, folder: str, name: str) -> bytes: ...
+    def read_part(self, folder: str, name: str, first: int, stop: int) -> bytes: ...
+    def size(self, folder: str, name: str) -> int: ...
     def exists(self, folder: str, name: str) -> bool: ...
     def folders(self) -> list[str]: ...
     def delete(self, folder: str, name: str) -> None: ...
@@ -62,6 +65,23 @@ class Artifacts:
         _check(scope, name)
         with _mapped(FileNotFoundError):
             return self._files.read(scope, name)
+
+    def size(self, scope: str, name: str) -> int:
+        """Bytes of a file. Raises as ``get``."""
+        _check(scope, name)
+        with _mapped(FileNotFoundError):
+            return self._files.size(scope, name)
+
+    def pieces(self, scope: str, name: str, part: slice) -> Iterator[bytes]:
+        """The bytes from ``part.start`` up to ``part.stop`` of a file, a few MiB at a time. Raises
+        as ``get``, at any time."""
+        _check(scope, name)
+        for first in range(part.start, part.stop, _PIECE_BYTES):
+            with _mapped(FileNotFoundError):
+                piece = self._files.read_part(
+                    scope, name, first, min(first + _PIECE_BYTES, part.stop)
+                )
+            yield piece
 
     def exists(self, scope: str, name: str) -> bool:
         _check(scope, name)

@@ -50,6 +50,14 @@ class DiskFiles:
     def read(self, folder: str, name: str) -> bytes:
         return (self._root / folder / name).read_bytes()
 
+    def read_part(self, folder: str, name: str, first: int, stop: int) -> bytes:
+        with (self._root / folder / name).open("rb") as file:
+            file.seek(first)
+            return file.read(stop - first)
+
+    def size(self, folder: str, name: str) -> int:
+        return (self._root / folder / name).stat().st_size
+
     def exists(self, folder: str, name: str) -> bool:
         return (self._root / folder / name).is_file()
 

@@ -18,6 +18,8 @@ _ATTEMPTS = 2
 _GIVE_UP_S = 25
 """Over all attempts. The two limits above do not hold while a name is looked up, or while a
 server is asked whether it wants what is to be put."""
+_SLOWEST_BYTES_PER_S = 2e6
+"""What is to be put has as much more time as it takes at this rate."""
 _RETRY_AFTER_S = 10
 
 
@@ -45,11 +47,19 @@ class S3Files:
             raise
 
     def write(self, folder: str, name: str, data: bytes) -> None:
-        self._call("pipe_file", f"{self._root}/{folder}/{name}", data)
+        give_up_s = _GIVE_UP_S + len(data) / _SLOWEST_BYTES_PER_S
+        self._call("pipe_file", f"{self._root}/{folder}/{name}", data, give_up_s=give_up_s)
 
     def read(self, folder: str, name: str) -> bytes:
         data: bytes = self._call("cat_file", f"{self._root}/{folder}/{name}")
         return data
+
+    def read_part(self, folder: str, name: str, first: int, stop: int) -> bytes:
+        data: bytes = self._call("cat_file", f"{self._root}/{folder}/{name}", start=first, end=stop)
+        return data
+
+    def size(self, folder: str, name: str) -> int:
+        return int(self._call("info", f"{self._root}/{folder}/{name}")["size"])
 
     def exists(self, folder: str, name: str) -> bool:
         return bool(self._call("exists", f"{self._root}/{folder}/{name}"))
@@ -74,17 +84,19 @@ class S3Files:
         if creator is not None:
             self._fs.close_session(self._fs.loop, creator)
 
-    def _call(self, name: str, *args: object, **options: object) -> Any:
+    def _call(
+        self, name: str, *args: object, give_up_s: float = _GIVE_UP_S, **options: object
+    ) -> Any:
         """Call a method of the file system, which lives on an event loop of its own."""
 
         async def call() -> Any:
-            async with asyncio.timeout(_GIVE_UP_S):
+            async with asyncio.timeout(give_up_s):
                 return await getattr(self._fs, f"_{name}")(*args, **options)
 
         try:
             return sync(self._fs.loop, call)
         except TimeoutError as error:
-            raise TimeoutError(f"no answer within {_GIVE_UP_S} s") from error
+            raise TimeoutError(f"no answer within {give_up_s:.0f} s") from error
 
     def _probe(self, url: str) -> None:
         """Write and remove an object, to see now what would fail with the first request."""

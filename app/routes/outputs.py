@@ -11,6 +11,7 @@ from app import ranges
 from app.problems import documented
 from app.routes.jobs import JobId
 from app.service import Service, ServiceDep
+from app.stored_tiles import PNG, TIFF, StoredTile, file_of, output_of
 from model.errors import (
     JobExpired,
     JobUnknown,
@@ -20,10 +21,9 @@ from model.errors import (
     StorageUnavailable,
     StoreUnavailable,
 )
-from worker.jobs import Job, Output, expired
+from worker.jobs import Job
 from worker.request import SynthesisRequest
 
-PNG, TIFF = "image/png", "image/tiff"
 TILE_CONTENT: dict[str, Any] = {
     media_type: {"schema": {"type": "string", "contentMediaType": media_type}}
     for media_type in (PNG, TIFF)
@@ -39,7 +39,6 @@ CACHED: dict[str, Any] = {
     }
 }
 
-_MEDIA_TYPES = {".png": PNG, ".tif": TIFF}
 _ETAG = '"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"'
 _ERRORS = (
     KeyInvalid,
@@ -103,17 +102,21 @@ def get_output(
 ) -> Response:
     """One tile, as soon as it is stored: a PNG, or of a mask above 1024 px a side a TIFF."""
     job = service.jobs.get(job_id)
-    etag = f'"{_output(job, index).sha256}"'
+    etag = f'"{output_of(job, index).sha256}"'
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
     caching = _cache_control(service, job)
     if etag in known or "*" in known:
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": caching})
-    response = tile_response(service, job, index)
-    response.headers["Cache-Control"] = caching
+    tile, headers = StoredTile(service, job, index), {"Cache-Control": caching}
     # Only GET has parts.
     if request.method != "GET" or if_range not in (None, etag):
-        return response
-    return _part(response, range_)
+        return tile.whole(headers, has_body=request.method == "GET")
+    try:
+        part = ranges.requested(range_, tile.size)
+    except ranges.NotSatisfiable:
+        detail = f"The tile has {tile.size} bytes, and none of them are in {range_!r}."
+        raise HTTPException(416, detail, {"Content-Range": f"bytes */{tile.size}"}) from None
+    return tile.whole(headers) if part is None else tile.part(part, headers)
 
 
 @router.get(
@@ -126,9 +129,9 @@ def get_output(
 def get_manifest(service: ServiceDep, job_id: JobId, index: Index) -> Response:
     """Checkpoint, code version, seed, style, mask, licence and time, as JSON."""
     job = service.jobs.get(job_id)
-    _output(job, index)
+    output_of(job, index)
     return Response(
-        _file(service, job, f"{index}.json"),
+        file_of(service, job, f"{index}.json"),
         media_type="application/json",
         headers={"Cache-Control": _cache_control(service, job)},
     )
@@ -139,55 +142,8 @@ def tile_media_type(request: SynthesisRequest) -> str:
     return TIFF if request.large else PNG
 
 
-def tile_response(service: Service, job: Job, index: int) -> Response:
-    """The file of a stored tile."""
-    output = _output(job, index)
-    return Response(
-        _file(service, job, f"{index}{output.suffix}"),
-        media_type=_MEDIA_TYPES[output.suffix],
-        headers={
-            "ETag": f'"{output.sha256}"',
-            "X-Seed": str(output.seed),
-            "Accept-Ranges": "bytes",
-        },
-    )
-
-
-def _part(whole: Response, header: str | None) -> Response:
-    size = len(whole.body)
-    try:
-        part = ranges.requested(header, size)
-    except ranges.NotSatisfiable:
-        detail = f"The tile has {size} bytes, and none of them are in {header!r}."
-        raise HTTPException(416, detail, {"Content-Range": f"bytes */{size}"}) from None
-    if part is None:
-        return whole
-    response = Response(bytes(whole.body[part]), 206, media_type=whole.media_type)
-    for name in ("ETag", "X-Seed", "Accept-Ranges", "Cache-Control"):
-        response.headers[name] = whole.headers[name]
-    response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
-    return response
-
-
 def _cache_control(service: Service, job: Job) -> str:
     """For the client alone and not beyond the time that the job is kept."""
     retention = timedelta(hours=service.settings.retention_hours)
     left = (job.finished_at or datetime.now(UTC)) + retention - datetime.now(UTC)
     return f"private, immutable, max-age={max(0, int(left.total_seconds()))}"
-
-
-def _output(job: Job, index: int) -> Output:
-    if not 0 <= index < len(job.outputs):
-        raise OutputUnknown(
-            f"Job {job.id!r} has no tile {index}: it asks for {job.request.n}, and "
-            f"{len(job.outputs)} are stored so far (it is {job.state})."
-        )
-    return job.outputs[index]
-
-
-def _file(service: Service, job: Job, name: str) -> bytes:
-    try:
-        return service.artifacts.get(job.id, name)
-    except FileNotFoundError:
-        # Expired between the record's reading and the file's.
-        raise expired(job.id) from None

@@ -16,9 +16,10 @@ from app.forms import SynthesisForm, synthesis_form
 from app.idempotency import identify
 from app.negotiation import choose, preferred_wait
 from app.problems import documented
-from app.routes.outputs import PNG, TIFF, TILE_CONTENT, TILE_HEADERS, tile_media_type
+from app.routes.outputs import TILE_CONTENT, TILE_HEADERS, tile_media_type
 from app.schemas import JobDocument
 from app.service import Accepted, Service, ServiceDep
+from app.stored_tiles import PNG, TIFF
 from model import errors
 from model.errors import (
     NotAcceptable,

@@ -14,8 +14,8 @@ import starlette.formparsers
 from fastapi import Request
 from PIL import Image
 
-import app.answers
 import app.routes.synthesize
+import app.stored_tiles
 from model.errors import MaskBinary, OutOfMemory, StorageUnavailable, StoreUnavailable
 from tests.fakes import label_mask, mask_png, png, style_png
 
@@ -204,7 +204,7 @@ def test_a_job_that_fails_while_it_is_waited_for(client, post, synthesizer):
 
 
 def test_a_tile_that_cannot_be_read_is_still_there(client, post, monkeypatch):
-    failing(monkeypatch, app.answers, "tile_response", DISK_FULL)
+    failing(monkeypatch, app.stored_tiles, "file_of", DISK_FULL)
     response = post(organ="kidney")
     problem = check_problem(response, 503, "storage_unavailable")
     assert response.headers["Retry-After"] == str(DISK_FULL.retry_after_s)

@@ -54,11 +54,14 @@ def test_the_service_and_the_command_line_give_the_same(server, mask_path, tmp_p
     assert answer.content == out.read_bytes()
     manifest = json.loads(out.with_suffix(".json").read_text())
     assert f'"{manifest["tile_sha256"]}"' == answer.headers["ETag"]
-    part = server.client.get(
-        f"{answer.headers['Content-Location']}/outputs/0", headers={"Range": "bytes=0-3"}
-    )
+    href = f"{answer.headers['Content-Location']}/outputs/0"
+    part = server.client.get(href, headers={"Range": "bytes=1-4"})
     assert (part.status_code, part.headers["Content-Type"]) == (206, "image/tiff")
-    assert part.content == answer.content[:4]
+    assert part.content == answer.content[1:5]
+    assert part.headers["Content-Range"] == f"bytes 1-4/{len(answer.content)}"
+    head = server.client.head(href)
+    assert head.headers["Content-Length"] == str(len(answer.content))
+    assert server.client.get(href).content == answer.content
 
 
 def test_progress_counts_windows(server, mask_path):

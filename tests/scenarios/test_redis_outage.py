@@ -61,7 +61,7 @@ def test_an_outage_of_redis(front, work, own_redis, small_mask, outage):
     for path in accepted:
         job = front.finished(path)
         assert job["status"] == "succeeded", job
-        assert job["progress"] == {"done": 4, "total": 4}
+        assert job["progress"] == {"done": 4, "total": 4, "unit": "tiles"}
 
 
 def test_redis_restarted_under_load_with_its_append_only_file(front, work, own_redis, small_mask):

@@ -24,7 +24,7 @@ def test_killed_with_jobs_running_and_queued(serve, small_mask):
     for path in paths:
         job = server.finished(path)
         assert job["status"] == "succeeded"
-        assert job["progress"] == {"done": 8, "total": 8}
+        assert job["progress"] == {"done": 8, "total": 8, "unit": "tiles"}
         assert [o["sha256"] for o in job["outputs"][:2]] == [o["sha256"] for o in expected]
         for output in job["outputs"]:
             assert server.client.get(output["href"]).status_code == 200

@@ -54,6 +54,15 @@ def test_returns_what_was_put(artifacts):
     assert artifacts.exists("job", "0.png")
 
 
+def test_gives_a_large_file_in_pieces(artifacts, monkeypatch):
+    monkeypatch.setattr("worker.artifacts._PIECE_BYTES", 4)
+    artifacts.put("job", "0.tif", b"0123456789")
+    assert artifacts.size("job", "0.tif") == 10
+    assert list(artifacts.pieces("job", "0.tif", slice(0, 10))) == [b"0123", b"4567", b"89"]
+    assert list(artifacts.pieces("job", "0.tif", slice(3, 8))) == [b"3456", b"7"]
+    assert list(artifacts.pieces("job", "0.tif", slice(5, 5))) == []
+
+
 def test_replaces(artifacts):
     artifacts.put("job", "0.png", b"old and longer")
     artifacts.put("job", "0.png", b"new")
@@ -67,6 +76,10 @@ def test_says_so_when_there_is_nothing(artifacts):
         assert not artifacts.exists(scope, name)
         with pytest.raises(FileNotFoundError):
             artifacts.get(scope, name)
+        with pytest.raises(FileNotFoundError):
+            artifacts.size(scope, name)
+        with pytest.raises(FileNotFoundError):
+            list(artifacts.pieces(scope, name, slice(0, 1)))
 
 
 def test_a_scope_is_no_file(artifacts):
