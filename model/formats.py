@@ -28,6 +28,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model import components
 from model.errors import (
     InvalidInput,
     MaskBinary,
@@ -100,10 +101,9 @@ def read_mask(
     values = _decode(data, Reading(max_side, size))
     check_mask(values)
     mask = np.array(values, dtype=np.int32, order="C")
-    components = _components(mask)
     if label_components:
-        return components
-    _check_ids(mask, count=int(components.max()))
+        return components.label_components(mask)
+    _check_ids(mask)
     return mask
 
 
@@ -157,12 +157,9 @@ def _decode(data: bytes, reading: Reading) -> NDArray[Any]:
         ) from error
 
 
-def _check_ids(mask: NDArray[np.int32], *, count: int) -> None:
-    """Raise MaskBinary for values that cannot be ids, one a nucleus.
-
-    count: of the components in the mask.
-    """
-    ids = np.unique(mask[mask > 0])
+def _check_ids(mask: NDArray[np.int32]) -> None:
+    """Raise MaskBinary for values that cannot be ids, one a nucleus."""
+    ids, count = components.distinct_ids(mask), components.count_components(mask)
     if len(ids) == 1 and count > 1:
         found = f"The mask is binary: all nuclei share the value {ids[0]}."
     elif len(ids) > 1 and count >= _CLASS_MAP_COMPONENTS * len(ids):
@@ -177,13 +174,6 @@ def _check_ids(mask: NDArray[np.int32], *, count: int) -> None:
         "(--label-components) to make every connected component of one value a nucleus, which "
         "merges nuclei that touch."
     )
-
-
-def _components(mask: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The 8-connected components of equal value, numbered from 1."""
-    from skimage.measure import label
-
-    return np.asarray(label(mask, background=0, connectivity=2), dtype=np.int32)
 
 
 def _encode_png(mask: NDArray[Any]) -> bytes:
