@@ -52,6 +52,16 @@ def mask_file() -> dict[str, bytes]:
 
 
 @pytest.fixture
+def post(client, mask_file):
+    """Posts a mask with form fields; further files and headers by name."""
+
+    def post(headers=None, files=mask_file, **fields):
+        return client.post("/synthesize", files=files, data=fields, headers=headers)
+
+    return post
+
+
+@pytest.fixture
 def go_on(start: Callable[..., TestClient]) -> Iterator[threading.Event]:
     """For a test that holds the engine up: set when it ends, so that the engine can stop."""
     event = threading.Event()
