@@ -12,6 +12,7 @@ from typing import Annotated, Never
 import typer
 from typer.exceptions import TyperException
 
+from app.cli_files import read, write
 from app.jobs_cli import jobs
 from model.errors import (
     MaskMissing,
@@ -216,15 +217,16 @@ def synthesize(
     from app.settings import Settings
     from worker import synthesis
     from worker.request import Style, SynthesisRequest, draw_seed, parse_weights, sha256
+    from worker.work import work_on
 
-    if out.suffix.lower() not in (".png", ".tif", ".tiff"):
+    if out.suffix.lower() not in (".png", ".tif"):
         raise ParameterInvalid(
-            f"--out {out}: tiles are PNG files, those of large masks TIFF; give it the suffix .png "
-            "or .tif."
+            f"--out {out}: tiles are PNG files, those of masks above 1024 px a side TIFF; give it "
+            "the suffix .png or .tif."
         )
     settings = Settings.load(checkpoint=checkpoint, device=device)
-    mask_bytes = _read(mask, "mask", MaskMissing)
-    image = _read(style, "style image", StyleMissing) if style is not None else None
+    mask_bytes = read(mask, "mask", MaskMissing)
+    image = read(style, "style image", StyleMissing) if style is not None else None
     request = SynthesisRequest(
         mask_sha256=sha256(mask_bytes),
         style=Style(
@@ -241,10 +243,16 @@ def synthesize(
     synthesizer = synthesis.load(
         settings.checkpoint, device=settings.device, threads=settings.threads
     )
-    for index, tile in enumerate(synthesis.synthesize(synthesizer, request, mask_bytes, image)):
+    work = work_on(synthesizer, request, mask_bytes, image)
+    if out.suffix.lower() != work.suffix:
+        raise ParameterInvalid(
+            f"--out {out}: the tile of a mask of this size is a {work.suffix} file; give it that "
+            "suffix."
+        )
+    for index, tile in enumerate(synthesis.paint(synthesizer, work)):
         path = out if n == 1 else out.with_stem(f"{out.stem}-{index}")
-        _write(path, tile.data)
-        _write(path.with_suffix(".json"), tile.manifest)
+        write(path, tile.data)
+        write(path.with_suffix(".json"), tile.manifest)
         print(f"{path} (seed {tile.seed})")
 
 
@@ -371,22 +379,6 @@ def _forward(context: typer.Context, module: str, function: str) -> None:
     )
     forwarded.command()(command)
     raise typer.Exit(forwarded(context.args, prog_name=f"sian {function}", standalone_mode=False))
-
-
-def _read(path: Path, what: str, missing: type[SianError]) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise missing(f"The {what} {path} cannot be read: {error.strerror}.") from None
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise ParameterInvalid(
-            f"{path} cannot be written: {error.strerror}. Choose another --out."
-        ) from None
 
 
 if __name__ == "__main__":

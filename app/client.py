@@ -15,12 +15,25 @@ import asyncio
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import httpx2 as httpx
 
 from app import client_flows as flows
-from app.client_flows import Call, Flow, Image, Mask, MaskFile, OnProgress, Pause, Reply, Tile
+from app.client_flows import (
+    Call,
+    Flow,
+    Image,
+    Mask,
+    MaskFile,
+    MaskReading,
+    MaskWish,
+    OnProgress,
+    Options,
+    Pause,
+    Reply,
+    Tile,
+)
 from app.schemas import JobDocument, ModelCard, StyleDocument, StylesDocument
 from model.formats import MaskFormat
 
@@ -69,7 +82,7 @@ class _Operations:
         style: Image | None,
         organ: str | None,
         styles: Mapping[str, float] | None,
-        options: Mapping[str, object],
+        options: Options,
     ) -> Flow[JobDocument]:
         fields = {"organ": organ, "styles": styles, **options}
         return flows.submit(mask, style=style, fields=fields, patience_s=self._patience_s)
@@ -81,7 +94,7 @@ class _Operations:
         organ: str | None,
         styles: Mapping[str, float] | None,
         on_progress: OnProgress,
-        options: Mapping[str, object],
+        options: Options,
     ) -> Flow[list[Tile]]:
         job = yield from self._submit(mask, style, organ, styles, options)
         job = yield from flows.wait(job, on_progress=on_progress, patience_s=self._patience_s)
@@ -134,13 +147,12 @@ class Client(_Operations):
         organ: str | None = None,
         styles: Mapping[str, float] | None = None,
         on_progress: OnProgress = _ignore,
-        **options: object,
+        **options: Unpack[Options],
     ) -> list[Tile]:
         """Tiles of a mask, once they are done.
 
         Args:
             on_progress: called with the job whenever it was looked at.
-            options: seed, n, mpp, label_components, width, height, deadline_s.
 
         Raises SianError.
         """
@@ -153,7 +165,7 @@ class Client(_Operations):
         style: Image | None = None,
         organ: str | None = None,
         styles: Mapping[str, float] | None = None,
-        **options: object,
+        **options: Unpack[Options],
     ) -> JobDocument:
         """As ``synthesize``, without waiting for the tiles."""
         return self._run(self._submit(mask, style, organ, styles, options))
@@ -182,12 +194,14 @@ class Client(_Operations):
     def model(self) -> ModelCard:
         return self._run(flows.get_model(self._patience_s))
 
-    def draw_mask(self, *, format: MaskFormat = "png", **wish: object) -> MaskFile:
-        """A random mask. wish: organ, statistics, width, height, seed."""
+    def draw_mask(self, *, format: MaskFormat = "png", **wish: Unpack[MaskWish]) -> MaskFile:
+        """A random mask."""
         return self._run(flows.draw_mask(wish, format, self._patience_s))
 
-    def convert_mask(self, mask: Mask, format: MaskFormat, **fields: object) -> MaskFile:
-        """A mask in another format. fields: label_components, width, height."""
+    def convert_mask(
+        self, mask: Mask, format: MaskFormat, **fields: Unpack[MaskReading]
+    ) -> MaskFile:
+        """A mask in another format."""
         return self._run(flows.convert_mask(mask, format, fields, self._patience_s))
 
     def _run(self, flow: Flow[Result]) -> Result:
@@ -247,7 +261,7 @@ class AsyncClient(_Operations):
         organ: str | None = None,
         styles: Mapping[str, float] | None = None,
         on_progress: OnProgress = _ignore,
-        **options: object,
+        **options: Unpack[Options],
     ) -> list[Tile]:
         return await self._run(self._synthesize(mask, style, organ, styles, on_progress, options))
 
@@ -258,7 +272,7 @@ class AsyncClient(_Operations):
         style: Image | None = None,
         organ: str | None = None,
         styles: Mapping[str, float] | None = None,
-        **options: object,
+        **options: Unpack[Options],
     ) -> JobDocument:
         return await self._run(self._submit(mask, style, organ, styles, options))
 
@@ -284,10 +298,12 @@ class AsyncClient(_Operations):
     async def model(self) -> ModelCard:
         return await self._run(flows.get_model(self._patience_s))
 
-    async def draw_mask(self, *, format: MaskFormat = "png", **wish: object) -> MaskFile:
+    async def draw_mask(self, *, format: MaskFormat = "png", **wish: Unpack[MaskWish]) -> MaskFile:
         return await self._run(flows.draw_mask(wish, format, self._patience_s))
 
-    async def convert_mask(self, mask: Mask, format: MaskFormat, **fields: object) -> MaskFile:
+    async def convert_mask(
+        self, mask: Mask, format: MaskFormat, **fields: Unpack[MaskReading]
+    ) -> MaskFile:
         return await self._run(flows.convert_mask(mask, format, fields, self._patience_s))
 
     async def _run(self, flow: Flow[Result]) -> Result:

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,37 @@ Mask = bytes | Path | NDArray[Any]
 """A file's content, a file, or the ids (H, W) themselves."""
 Image = bytes | Path
 OnProgress = Callable[[JobDocument], None]
+
+
+class Options(TypedDict, total=False):
+    """Fields of POST /synthesize beside the mask and the style."""
+
+    seed: int | None
+    n: int
+    mpp: float | None
+    label_components: bool
+    width: int | None
+    height: int | None
+    deadline_s: float | None
+
+
+class MaskWish(TypedDict, total=False):
+    """Fields of POST /masks beside the format."""
+
+    organ: str
+    statistics: Mapping[str, float]
+    width: int
+    height: int
+    seed: int | None
+
+
+class MaskReading(TypedDict, total=False):
+    """Fields of POST /masks/convert beside mask and format."""
+
+    label_components: bool
+    width: int | None
+    height: int | None
+
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _BUSY = (429, 503)

@@ -1,6 +1,5 @@
 """What ``sian dataset`` does."""
 
-import json
 import sys
 from pathlib import Path
 from typing import cast
@@ -10,13 +9,12 @@ import typer
 from app.masks_cli import parse_size
 from app.settings import Settings
 from model.checkpoint import verify
-from model.errors import ParameterInvalid
 from model.formats import MaskFormat
 from model.styles import StyleBank
 from worker import synthesis
-from worker.dataset.folder import DatasetFolder
+from worker.dataset.folder import DatasetFolder, request_in
 from worker.dataset.request import DatasetRequest
-from worker.request import draw_seed
+from worker.request import draw_seed, parse_weights
 
 
 def make(
@@ -36,12 +34,12 @@ def make(
         ParameterInvalid, StyleUnknown, CheckpointError: the one that applies.
     """
     settings = Settings.load(checkpoint=checkpoint, device=device)
-    verify(settings.checkpoint)
+    card = verify(settings.checkpoint)
     bank = StyleBank.load(settings.checkpoint)
     width, height = parse_size(size, "--size")
     if seed is None:
-        found = DatasetFolder.seed_in(out)
-        seed = draw_seed() if found is None else found
+        found = request_in(out)
+        seed = draw_seed() if found is None else found.seed
     request = DatasetRequest(
         count=count,
         organs=dict.fromkeys(bank.organs, 1.0) if organs is None else parse_organs(organs),
@@ -54,7 +52,7 @@ def make(
         ),
     )
     request.check_styles(bank)
-    folder = DatasetFolder(out, request)
+    folder = DatasetFolder(out, request, checkpoint_sha256=card.sha256)
     synthesizer = synthesis.load(
         settings.checkpoint, device=settings.device, threads=settings.threads
     )
@@ -64,13 +62,8 @@ def make(
 
 
 def parse_organs(text: str) -> dict[str, float]:
-    """Weights of ``kidney,liver`` or ``{"kidney": 2, "liver": 1}``. Raises ParameterInvalid."""
+    """Weights of ``kidney,liver`` or ``{"kidney": 2, "liver": 1}``. Raises
+    StyleWeightsInvalid."""
     if not text.lstrip().startswith("{"):
         return dict.fromkeys((name.strip() for name in text.split(",") if name.strip()), 1.0)
-    try:
-        weights = json.loads(text)
-        return {organ: float(weight) for organ, weight in weights.items()}
-    except (ValueError, TypeError):
-        raise ParameterInvalid(
-            f'--organs {text}: give names such as kidney,liver, or weights such as {{"kidney": 2}}.'
-        ) from None
+    return parse_weights(text)

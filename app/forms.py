@@ -9,7 +9,8 @@ from pydantic.json_schema import SkipJsonSchema
 
 from app import problems
 from app.field_errors import LONGEST_DEADLINE_S
-from model.errors import ParameterInvalid, StorageUnavailable, StyleConflict
+from model import errors
+from model.errors import ParameterInvalid, SianError, StorageUnavailable, StyleConflict
 from model.formats import MIN_SIDE
 from model.tiling import LARGEST_TILED_PX
 from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
@@ -34,6 +35,14 @@ _FIELDS = frozenset(
 logger = logging.getLogger(__name__)
 
 
+LabelComponents = Annotated[
+    bool,
+    Form(
+        description="For a binary mask or a class map: make every connected component one nucleus. "
+        "Nuclei that touch merge.",
+        examples=[False],
+    ),
+]
 Width = Annotated[
     int | SkipJsonSchema[None],
     Form(
@@ -52,6 +61,22 @@ Height = Annotated[
         examples=[1000],
     ),
 ]
+
+
+MASK_ERRORS: tuple[type[SianError], ...] = (
+    errors.MaskMissing,
+    errors.MaskEmptyFile,
+    errors.MaskUnreadable,
+    errors.MaskTooLarge,
+    errors.MaskTooSmall,
+    errors.MaskBinary,
+    errors.MaskColour,
+    errors.MaskFloat,
+    errors.MaskNegative,
+    errors.MaskIdTooLarge,
+    errors.MaskShape,
+)
+"""What may be wrong with the file of a mask."""
 
 
 def mask_size(width: int | None, height: int | None) -> tuple[int, int] | None:
@@ -152,14 +177,7 @@ async def synthesis_form(
             examples=[0.25],
         ),
     ] = None,
-    label_components: Annotated[
-        bool,
-        Form(
-            description="For a binary mask or a class map: make every connected component one "
-            "nucleus. Nuclei that touch merge.",
-            examples=[False],
-        ),
-    ] = False,
+    label_components: LabelComponents = False,
     width: Width = None,
     height: Height = None,
     deadline_s: Annotated[

@@ -4,12 +4,12 @@ import json
 import re
 from pathlib import Path
 
+from app.cli_files import write
 from model.errors import ParameterInvalid
 from model.formats import format_of, write_mask
+from model.tiling import LARGEST_TILED_PX
 from worker.random_masks import MaskRequest
 from worker.request import draw_seed, tile_seed
-
-LARGEST_PX = 8192
 
 
 def draw(
@@ -31,14 +31,9 @@ def draw(
             organ=organ,
             statistics=_statistics(statistics),
         )
-        mask = request.draw(max_side=LARGEST_PX)
+        mask = request.draw(max_side=LARGEST_TILED_PX)
         path = out if count == 1 else out.with_stem(f"{out.stem}-{index}")
-        try:
-            path.write_bytes(write_mask(mask, format))
-        except OSError as error:
-            raise ParameterInvalid(
-                f"{path} cannot be written: {error.strerror}. Choose another --out."
-            ) from None
+        write(path, write_mask(mask, format))
         print(f"{path} ({int(mask.max())} nuclei, seed {request.seed})")
 
 

@@ -27,6 +27,7 @@ from training.experiments.scale import SCALES
 from training.methods import METHODS
 from training.networks import condition_of, direction_of
 from training.results import write_results
+from training.speed import as_fast_as_possible
 from training.step import Batch, Stepper
 from training.vgg import Vgg19
 
@@ -99,9 +100,10 @@ def main(
     """Time the training steps of all methods."""
     process, weights = start_process(device), Vgg19.load(vgg)
     contenders = [Contender(name, scale, weights, process, batch=batch) for name in METHODS]
-    for _ in range(rounds):
-        for contender in contenders:
-            contender.round(steps)
+    with as_fast_as_possible(process.device):
+        for _ in range(rounds):
+            for contender in contenders:
+                contender.round(steps)
     spade = next(contender for contender in contenders if contender.method == "spade")
     rows = [_row(contender, spade.rates) for contender in contenders]
     write_results(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from model.memory import keep_freed_memory
 from worker.request import SynthesisRequest
-from worker.work import Tile, work_on
+from worker.work import Tile, Work, work_on
 
 if TYPE_CHECKING:
     from model.device import Precision
@@ -51,7 +51,11 @@ def synthesize(
 
     Others as ``work_on``; raises what it raises, before the first tile.
     """
-    work = work_on(synthesizer, request, mask, style_image)
+    yield from paint(synthesizer, work_on(synthesizer, request, mask, style_image))
+
+
+def paint(synthesizer: Synthesizer, work: Work) -> Iterator[Tile]:
+    """The tiles of a request whose files have been decoded, as ``synthesize``."""
     image_style = None
     if work.style_input is not None:
         image_style = synthesizer.encode(work.style_input)

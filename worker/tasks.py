@@ -78,7 +78,7 @@ def register(
     submit_first: publishes a job that ``run`` has put back in the queue.
     """
 
-    @app.task(name=RUN)  # type: ignore[untyped-decorator]
+    @app.task(name=RUN, shared=False)  # type: ignore[untyped-decorator]
     def task(job_id: str) -> None:
         try:
             again = None if run(job_id) else submit_first

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.images import encode_png, encode_tiff
+from model.mask import Labels
 from worker import manifest
 from worker.inputs import MaskInput, largest_mask_px, mask_input, style_input
 from worker.request import SynthesisRequest, sha256
@@ -46,12 +47,14 @@ class Work(Protocol):
 
     shape: ``TileInput.shape`` of its passes; known before anything large is computed.
     passes: of the network, in all.
+    suffix: of its tiles' files.
     is_large: it holds much memory until it is done.
     style_input: what is to be encoded first, if the style is an image.
     """
 
     shape: tuple[int, int]
     passes: int
+    suffix: str
     is_large: bool
     style_input: StyleInput | None
 
@@ -95,6 +98,10 @@ def work_on(
 
 
 class _Work:
+    """What all kinds have in common."""
+
+    suffix: str
+
     def __init__(
         self,
         synthesizer: Synthesizer,
@@ -109,6 +116,11 @@ class _Work:
             self.style_input = synthesizer.prepare_style(
                 style_input(style_image, mpp=request.mpp, network_mpp=synthesizer.card.mpp)
             )
+        self._begin(mask.labels)
+
+    def _begin(self, mask_labels: Labels) -> None:
+        """What follows from the mask, at the network's scale."""
+        raise NotImplementedError
 
     def _style(self, seed: int, image_style: StyleVector | None) -> StyleVector:
         style, bank = self._request.style, self._synthesizer.styles
@@ -119,38 +131,32 @@ class _Work:
         assert style.organ is not None  # Style holds exactly one of the three
         return bank.pick(style.organ, seed)
 
-    def _finished(self, index: int, image_u8: ImageU8, *, suffix: str) -> Tile:
+    def _finished(self, index: int, image_u8: ImageU8) -> Tile:
         seed, organ = self._seeds[index], self._request.style.organ
         card = self._synthesizer.card
         exemplar = None if organ is None else self._synthesizer.styles.pick_index(organ, seed)
         facts = manifest.build(card, self._request, index, exemplar=exemplar)
         image_u8 = resize_image(image_u8, self._size)
-        if suffix == ".png":
+        if self.suffix == ".png":
             data = encode_png(image_u8, manifest.png_text(facts))
         else:
             mpp = card.mpp if self._request.mpp is None else self._request.mpp
             data = encode_tiff(image_u8, manifest.to_text(facts), mpp=mpp)
         digest = sha256(data)
-        return Tile(seed, data, suffix, digest, manifest.to_file(facts, digest))
+        return Tile(seed, data, self.suffix, digest, manifest.to_file(facts, digest))
 
 
 class Tiles(_Work):
-    """Tiles of one mask that fits a single pass, a pass each. Others as ``work_on``."""
+    """Tiles of one mask that fits a single pass, a pass each."""
 
+    suffix = ".png"
     is_large = False
 
-    def __init__(
-        self,
-        synthesizer: Synthesizer,
-        request: SynthesisRequest,
-        mask: MaskInput,
-        style_image: bytes | None,
-    ) -> None:
-        super().__init__(synthesizer, request, mask, style_image)
-        self.passes = request.n
-        self._labels = mask.labels
-        height, width = mask.labels.shape
-        self.shape = synthesizer.padded_shape((height, width))
+    def _begin(self, mask_labels: Labels) -> None:
+        self.passes = self._request.n
+        self._labels = mask_labels
+        height, width = mask_labels.shape
+        self.shape = self._synthesizer.padded_shape((height, width))
 
     def first_pass(self, tiles: int) -> int:
         return tiles
@@ -160,7 +166,7 @@ class Tiles(_Work):
         return self._synthesizer.tile(self._layout, self._style(seed, image_style), seed=seed)
 
     def take(self, index: int, image_u8: ImageU8) -> Tile:
-        return self._finished(index, image_u8, suffix=".png")
+        return self._finished(index, image_u8)
 
     @cached_property
     def _layout(self) -> PaddedLayout:
@@ -168,21 +174,14 @@ class Tiles(_Work):
 
 
 class LargeTile(_Work):
-    """One tile of a mask that is too large for a single pass: a pass for each of its windows.
-    Others as ``work_on``."""
+    """One tile of a mask that is too large for a single pass: a pass for each of its windows."""
 
+    suffix = ".tif"
     is_large = True
 
-    def __init__(
-        self,
-        synthesizer: Synthesizer,
-        request: SynthesisRequest,
-        mask: MaskInput,
-        style_image: bytes | None,
-    ) -> None:
-        super().__init__(synthesizer, request, mask, style_image)
-        self._layout = synthesizer.tiled_layout(mask.labels)
-        self._windows = synthesizer.windows(self._layout.size)
+    def _begin(self, mask_labels: Labels) -> None:
+        self._layout = self._synthesizer.tiled_layout(mask_labels)
+        self._windows = self._synthesizer.windows(self._layout.size)
         self.passes = len(self._windows)
         self.shape = (self._windows[0].height, self._windows[0].width)
         self._image_u8 = np.empty((*self._layout.size, 3), np.uint8)
@@ -200,4 +199,4 @@ class LargeTile(_Work):
         self._image_u8[window.rows, window.cols] = self._synthesizer.core(window, image_u8)
         if index + 1 < self.passes:
             return None
-        return self._finished(0, self._image_u8, suffix=".tif")
+        return self._finished(0, self._image_u8)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from app.decoding import decoding
-from app.forms import Height, Width, mask_size
+from app.forms import MASK_ERRORS, Height, LabelComponents, Width, mask_size
 from app.problems import documented
 from app.service import ServiceDep
 from model import errors
@@ -117,17 +117,7 @@ async def draw_mask(request: Request, service: ServiceDep, wish: RandomMask) -> 
         **documented(
             errors.ParameterInvalid,
             errors.UploadTooLarge,
-            errors.MaskMissing,
-            errors.MaskEmptyFile,
-            errors.MaskUnreadable,
-            errors.MaskTooLarge,
-            errors.MaskTooSmall,
-            errors.MaskBinary,
-            errors.MaskColour,
-            errors.MaskFloat,
-            errors.MaskNegative,
-            errors.MaskIdTooLarge,
-            errors.MaskShape,
+            *MASK_ERRORS,
             errors.MaskUnwritable,
             errors.KeyInvalid,
             errors.QueueFull,
@@ -148,14 +138,7 @@ async def convert_mask(
         File(description="Instance mask in any format of docs/masks.md.", examples=["mask.png"]),
     ],
     format: Annotated[MaskFormat, Form(description="Of the answer.", examples=["geojson"])] = "png",
-    label_components: Annotated[
-        bool,
-        Form(
-            description="For a binary mask or a class map: make every connected component one "
-            "nucleus. Nuclei that touch merge.",
-            examples=[False],
-        ),
-    ] = False,
+    label_components: LabelComponents = False,
     width: Width = None,
     height: Height = None,
 ) -> Response:

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 from app.answers import JSON, answer
 from app.auth import client_of
 from app.decoding import decoding
-from app.forms import SynthesisForm, synthesis_form
+from app.forms import MASK_ERRORS, SynthesisForm, synthesis_form
 from app.idempotency import identify
 from app.negotiation import choose, preferred_wait
 from app.problems import documented
@@ -60,17 +60,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         errors.ParameterInvalid,
         errors.UploadTooLarge,
         errors.IdempotencyMismatch,
-        errors.MaskMissing,
-        errors.MaskEmptyFile,
-        errors.MaskUnreadable,
-        errors.MaskTooLarge,
-        errors.MaskTooSmall,
-        errors.MaskBinary,
-        errors.MaskColour,
-        errors.MaskFloat,
-        errors.MaskNegative,
-        errors.MaskIdTooLarge,
-        errors.MaskShape,
+        *MASK_ERRORS,
         errors.StyleMissing,
         errors.StyleConflict,
         errors.StyleUnknown,

@@ -4,12 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from PIL import Image
 
 from app import server
-from tests.fakes import mask_png, style_png
+from tests.fakes import mask_png, png, style_png
 from worker import synthesis
 
 
@@ -42,6 +43,20 @@ def test_writes_a_tile_and_its_manifest(run, mask, tmp_path):
     assert tile.text["synthetic"] == "true"
     manifest = json.loads((tmp_path / "tile.json").read_text())
     assert manifest["tile_sha256"] == hashlib.sha256(png).hexdigest()
+
+
+def test_the_suffix_is_that_of_the_file(run, mask, tmp_path):
+    """A large mask's tile is a TIFF, and no other's is."""
+    large = tmp_path / "large.png"
+    large.write_bytes(png(np.zeros((16, 1030), np.uint16)))
+    for path, out, wanted in ((mask, "tile.tif", ".png"), (large, "tile.png", ".tif")):
+        result = run("synthesize", "--mask", path, "--organ", "kidney", "--out", out)
+        check_error(result, 64, f"is a {wanted} file; give it that suffix")
+        assert not (tmp_path / out).exists()
+    code, _, _ = run("synthesize", "--mask", large, "--organ", "kidney", "--out", "tile.tif")
+    assert code == 0
+    with Image.open(tmp_path / "tile.tif") as tile:
+        assert tile.size == (1030, 16)
 
 
 def test_the_same_request_gives_the_same_bytes(run, mask, tmp_path):

@@ -17,8 +17,8 @@ from model.nuclei_statistics import organ_statistics
 from tests.processes import RELEASE, ROOT
 
 DATA_MIB = 2400
-"""Memory of its own that a process may have for a tile of 2048 px. A pass of 1024 px takes 1.8 GB;
-one great pass would take four times that."""
+"""Memory of its own that a process may have for a tile of 2048 px; for a single pass of that size
+it is too little (measured)."""
 
 
 def sian(*arguments: str, data_mib: int | None = None) -> None:

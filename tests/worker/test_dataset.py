@@ -34,8 +34,12 @@ def network(checkpoint) -> Synthesizer:
 @pytest.fixture(scope="module")
 def made(network, tmp_path_factory):
     path = tmp_path_factory.mktemp("made") / "dataset"
-    DatasetFolder(path, REQUEST).make(network, lambda done: None)
+    folder(path, network).make(network, lambda done: None)
     return path
+
+
+def folder(path, network) -> DatasetFolder:
+    return DatasetFolder(path, REQUEST, checkpoint_sha256=network.card.sha256)
 
 
 def files(path) -> dict[str, bytes]:
@@ -155,27 +159,30 @@ def test_goes_on_where_it_was_stopped_with_the_same_bytes(made, network, tmp_pat
     path = tmp_path / "stopped"
     try:
         with pytest.raises(Stop):
-            DatasetFolder(path, REQUEST).make(network, stop)
+            folder(path, network).make(network, stop)
         (path / "provenance/000001.json").unlink()  # as if killed before it was written
         (path / "images/000006.png").write_bytes(b"half")
-        DatasetFolder(path, REQUEST).make(network, lambda done: None)
+        folder(path, network).make(network, lambda done: None)
     finally:
         del network.paint
     assert files(path) == files(made)
     assert len(painted) < 2 * REQUEST.count
     before = len(painted)
-    DatasetFolder(path, REQUEST).make(network, lambda done: None)
+    folder(path, network).make(network, lambda done: None)
     assert len(painted) == before
 
 
-def test_a_folder_with_something_else_is_left_alone(made, tmp_path):
+def test_a_folder_with_something_else_is_left_alone(made, network, tmp_path):
+    ours = {"checkpoint_sha256": network.card.sha256}
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ParameterInvalid, match="holds other files"):
-        DatasetFolder(tmp_path, REQUEST)
+        DatasetFolder(tmp_path, REQUEST, **ours)
     with pytest.raises(ParameterInvalid, match="holds another dataset"):
-        DatasetFolder(made, replace(REQUEST, seed=6))
+        DatasetFolder(made, replace(REQUEST, seed=6), **ours)
+    with pytest.raises(ParameterInvalid, match="another checkpoint"):
+        DatasetFolder(made, REQUEST, checkpoint_sha256="of another")
     with pytest.raises(ParameterInvalid, match="cannot be written"):
-        DatasetFolder(tmp_path / "mine.txt" / "below", REQUEST)
+        DatasetFolder(tmp_path / "mine.txt" / "below", REQUEST, **ours)
 
 
 def test_organs_have_their_part():

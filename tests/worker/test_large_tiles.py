@@ -13,8 +13,10 @@ from model.formats import write_mask
 from model.synthesizer import Synthesizer
 from tests.fakes import label_mask
 from worker import synthesis
+from worker.engine import Engine
 from worker.inputs import MASK
 from worker.jobs import JobState, Output, Progress, new_job_id
+from worker.queue import LocalQueue
 from worker.request import Style, SynthesisRequest, sha256
 from worker.waiting import NotNow
 from worker.work import work_on
@@ -130,6 +132,24 @@ def test_large_tiles_are_painted_one_after_the_other(start, network, jobs, accep
         go_on.set()
         del network.paint
     assert jobs.get(second).state is JobState.SUCCEEDED
+
+
+def test_a_queue_brings_several_to_their_end(network, jobs, artifacts, accept, monkeypatch):
+    monkeypatch.setattr("worker.engine._LARGE_PAUSE_S", 0.01)
+    ends = threading.Semaphore(0)
+    job_ids = [accept() for _ in range(3)]
+    jobs.on_change = lambda job_id: jobs.get(job_id).is_finished and ends.release()
+    queue = LocalQueue(
+        Engine(lambda: network, jobs, artifacts), jobs, on_failure=lambda error: None
+    )
+    queue.start()
+    try:
+        for _ in job_ids:
+            assert ends.acquire(timeout=60)
+    finally:
+        queue.stop()
+    assert {jobs.get(job_id).state for job_id in job_ids} == {JobState.SUCCEEDED}
+    assert {jobs.get(job_id).attempts for job_id in job_ids} == {1}
 
 
 def test_a_canceled_one_ends_between_two_windows(start, network, jobs, accept):

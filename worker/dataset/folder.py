@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,16 @@ from worker.dataset.tile import PROVENANCE, DatasetTile, paint, stem
 if TYPE_CHECKING:
     from model.synthesizer import Synthesizer  # imports torch
 
-_REQUEST = ".request.json"
+_NOTE = ".dataset.json"
+
+
+def request_in(path: Path) -> DatasetRequest | None:
+    """What the dataset in a folder was made from, finished or not; None if there is none."""
+    try:
+        text = (path / _NOTE).read_text("utf-8")
+    except OSError:
+        return None
+    return DatasetRequest.from_json(json.loads(text)["request"])
 
 
 class DatasetFolder:
@@ -23,39 +33,33 @@ class DatasetFolder:
 
     A tile is finished when its provenance is there, which is written last.
 
+    checkpoint_sha256: of the network that paints it.
+
     Raises:
-        ParameterInvalid: the folder cannot be written, or holds another dataset or other files.
+        ParameterInvalid: the folder cannot be written, or holds another dataset, one of another
+            checkpoint, or other files.
     """
 
-    def __init__(self, path: Path, request: DatasetRequest) -> None:
+    def __init__(self, path: Path, request: DatasetRequest, *, checkpoint_sha256: str) -> None:
         self.path, self.request = path, request
-        note = path / _REQUEST
+        note = json.dumps({"request": request.to_json(), "checkpoint_sha256": checkpoint_sha256})
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if not note.is_file():
+            if not (path / _NOTE).is_file():
                 if any(path.iterdir()):
                     raise ParameterInvalid(
                         f"{path} holds other files; name a folder that is empty or not there yet."
                     )
-                self._write(_REQUEST, request.to_json().encode())
-            elif note.read_text("utf-8") != request.to_json():
+                self._write(_NOTE, note.encode())
+            elif (path / _NOTE).read_text("utf-8") != note:
                 raise ParameterInvalid(
-                    f"{path} holds another dataset. Ask for the same to go on with it, or name "
-                    "another folder."
+                    f"{path} holds another dataset, or that of another checkpoint. Ask for the "
+                    "same to go on with it, or name another folder."
                 )
         except OSError as error:
             raise ParameterInvalid(
                 f"{path} cannot be written: {error.strerror}. Choose another folder."
             ) from None
-
-    @staticmethod
-    def seed_in(path: Path) -> int | None:
-        """Seed of the dataset that a folder holds, finished or not."""
-        try:
-            text = (path / _REQUEST).read_text("utf-8")
-        except OSError:
-            return None
-        return DatasetRequest.from_json(text).seed
 
     def make(self, synthesizer: Synthesizer, advance: Callable[[int], object]) -> None:
         """Paint what is missing, then write what all tiles share.
