@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from model.errors import JobExpired, JobUnknown, SianError, WorkerStalled
@@ -145,6 +145,11 @@ class Engine:
             logger.info("job %s is not run: %s", job_id, error)
             return True
 
+    def expecting(self) -> AbstractContextManager[object]:
+        """While a job is about to come: tiles that are ready wait for its tiles, up to
+        ``max_wait_s``."""
+        return self._batcher.expect_some()
+
     def stop(self) -> None:
         """Finish the batch that is on the device, requeue what is left, end the threads. May be
         called again, and from any thread."""
@@ -164,14 +169,14 @@ class Engine:
             logger.info("ready after %.1f s: %s", took_s, synthesizer.card.name)
 
     def _run(self, job_id: str, *, alone: bool) -> bool:
-        with self._room.taken(alone=alone):
+        with self._room.taken(alone=alone), self._batcher.expect_some() as expectation:
             since = time.monotonic()
             claim = self._jobs.start(job_id, lease_s=self._lease_s)
             if claim is None:
                 return True
             if alone or claim.job.attempts == 1:
                 with self._leases.holding(claim, since=since):
-                    return self._runner.run(claim)
+                    return self._runner.run(claim, expectation)
             self._jobs.requeue(claim)  # its worker died while it waited here
         return self._run(job_id, alone=True)
 

@@ -31,7 +31,7 @@ from worker.jobs import Claim, Failure, Job, JobStore, Output, Progress, lost
 from worker.leases import Leases
 from worker.network import STYLE as STYLE_KEY
 from worker.network import Network
-from worker.waiting import Interrupted, Place, Stopped
+from worker.waiting import Expectation, Interrupted, Place, Stopped
 from worker.work import Tile, Work, work_on
 
 if TYPE_CHECKING:
@@ -84,8 +84,10 @@ class JobRunner:
         # Decoding and layout maps take much memory for a moment; more at once would gain nothing.
         self._preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
 
-    def run(self, claim: Claim) -> bool:
+    def run(self, claim: Claim, expectation: Expectation) -> bool:
         """Run a job whose claim is renewed meanwhile. What goes wrong is the job's error.
+
+        expectation: of its first tile; ended when that has a place.
 
         Returns:
             False if it went back to the queue.
@@ -99,7 +101,7 @@ class JobRunner:
         began = time.monotonic()
         try:
             try:
-                self._end(claim, self._paint(claim), began)
+                self._end(claim, self._paint(claim, expectation), began)
             except Stopped:
                 self._record(claim, lambda: self._jobs.requeue(claim))
                 return False
@@ -129,11 +131,11 @@ class JobRunner:
             logger.info("job %s failed: %s: %s", job.id, failure.code, failure.message)
         self._discard_inputs(job.id)
 
-    def _paint(self, claim: Claim) -> Failure | None:
+    def _paint(self, claim: Claim, expectation: Expectation) -> Failure | None:
         """Paint and store the tiles that are missing; what went wrong, if it is the job's."""
         job_id, index = claim.job.id, len(claim.job.outputs)
         try:
-            for tile in self._tiles(claim):
+            for tile in self._tiles(claim, expectation):
                 self._store(claim, index, tile)
                 index += 1
         except (Interrupted, StoreUnavailable):
@@ -155,13 +157,14 @@ class JobRunner:
         message = f"The tile could not be synthesized; the server's log says why (job {job_id})."
         return Failure(SynthesisFailed.code, message)
 
-    def _tiles(self, claim: Claim) -> Iterator[Tile]:
+    def _tiles(self, claim: Claim, expectation: Expectation) -> Iterator[Tile]:
         """Those that the job doesn't have yet, in order; several passes under way at a time."""
         stored = len(claim.job.outputs)
         if stored == claim.job.request.n:
             return
         under_way: deque[tuple[int, Future[Any]]] = deque()
         with self._expect(claim) as place:
+            expectation.end()
             work = self._work(claim.job)
             first = work.first_pass(stored)
             style = self._encoded_style(claim, work)

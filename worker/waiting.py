@@ -63,12 +63,19 @@ class Waiting:
     """Items that wait, in the order in which they arrived.
 
     batch_size: how many items of a key make a full batch.
+    at_once: how many of them are computed at once.
     max_wait_s: how long a batch that isn't full waits for more, from the arrival of its oldest
         item.
     """
 
-    def __init__(self, batch_size: Callable[[Hashable], int], *, max_wait_s: float) -> None:
-        self._batch_size = batch_size
+    def __init__(
+        self,
+        batch_size: Callable[[Hashable], int],
+        at_once: Callable[[Hashable], int],
+        *,
+        max_wait_s: float,
+    ) -> None:
+        self._batch_size, self._at_once = batch_size, at_once
         self._max_wait_s = max_wait_s
         self._changed = threading.Condition()
         self._items: list[Item] = []
@@ -81,7 +88,8 @@ class Waiting:
         """Of the key of the oldest item, in order of arrival, as many as are there and fit.
 
         Waits for more only while something is known to be in preparation: a lone item never
-        waits. Empty once closed.
+        waits. What would leave the device half empty at the end of the batch stays for the
+        next. Empty once closed.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._is_closed)
@@ -98,6 +106,9 @@ class Waiting:
                 oldest.arrived + self._max_wait_s - time.monotonic(),
             )
             batch = [item for item in self._items if item.key == oldest.key][:full]
+            at_once = self._at_once(oldest.key)
+            if at_once < len(batch) < full:
+                batch = batch[: len(batch) - len(batch) % at_once]
             self._items = [item for item in self._items if item not in batch]
             self._taken -= sum(item.room for item in batch)
             self._changed.notify_all()
@@ -145,6 +156,29 @@ class Waiting:
                 raise Stopped
             self._items.append(item)
             self._changed.notify_all()
+
+
+class Expectation:
+    """Something is on its way that may become an item; a context. Batches wait for it, though
+    never longer than ``max_wait_s``."""
+
+    def __init__(self, waiting: Waiting) -> None:
+        self._waiting = waiting
+        self._is_over = True
+
+    def __enter__(self) -> Self:
+        self._waiting.enter()
+        self._is_over = False
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Before the context's end: something else stands for it now, or nothing comes."""
+        if not self._is_over:
+            self._is_over = True
+            self._waiting.leave(unused=Fraction(0))
 
 
 class Place:

@@ -134,12 +134,15 @@ async def synthesize(
         curl -F mask=@mask.png -F organ=kidney localhost:8000/synthesize -o tile.png
     """
     media_type_for(accept, (PNG, TIFF, JSON) if form.n == 1 else (JSON,))
-    wish = await anyio.to_thread.run_sync(_look, service, form, client_of(request), idempotency_key)
-    if wish.known is not None:
-        job, is_new = Accepted(wish.known, is_new=False)
-    else:
-        async with decoding(request, service):
-            job, is_new = await anyio.to_thread.run_sync(_accept, service, form, wish, accept)
+    with service.queue.expecting():
+        wish = await anyio.to_thread.run_sync(
+            _look, service, form, client_of(request), idempotency_key
+        )
+        if wish.known is not None:
+            job, is_new = Accepted(wish.known, is_new=False)
+        else:
+            async with decoding(request, service):
+                job, is_new = await anyio.to_thread.run_sync(_accept, service, form, wish, accept)
     await form.close()
     request.state.job_id = job.id
     offers = (tile_media_type(job.request), JSON) if job.request.n == 1 else (JSON,)

@@ -192,6 +192,35 @@ def test_does_not_wait_for_what_is_given_up(bench):
     assert outcome(futures[0]) == ("a", 1)
 
 
+def test_waits_for_what_may_be_coming(bench):
+    b = bench(max_wait_s=PATIENCE_S * 10)
+    with b.batcher.expect_some() as first, b.batcher.expect_some():
+        one, two = b.submit(1), b.submit(2)
+        first.end()
+        first.end()  # counts once
+        assert not computed(b)
+        three = b.submit(3)
+    assert [f.result(PATIENCE_S) for f in (one, two, three)] == [("a", 1), ("a", 2), ("a", 3)]
+    assert computed(b) == [[1, 2, 3]]
+
+
+def test_what_would_be_computed_alone_stays_for_the_next_batch(bench):
+    b = bench(FakeDevice(full=6, together=2))
+    later = []
+
+    def come_later(payloads: Sequence[Any], at_once: int) -> None:
+        if payloads == [1, 2]:
+            later.append(b.submit(4))
+
+    b.device.fault = come_later
+    b.busy_with(0)
+    futures = [b.submit(n) for n in (1, 2, 3)]
+    b.device.go_on.set()
+    assert [outcome(f) for f in futures] == [("a", n) for n in (1, 2, 3)]
+    assert outcome(later[0]) == ("a", 4)
+    assert computed(b) == [[1, 2], [3, 4]]
+
+
 def test_waits_no_longer_than_it_may(bench):
     b = bench(max_wait_s=0.01)
     with b.batcher.expect("me"):
