@@ -118,14 +118,17 @@ class Batcher:
         """For what comes before ``expect``, when it isn't known yet what there will be."""
         return Expectation(self._waiting)
 
-    def expect(self, owner: str, *, deadline_at: datetime | None = None) -> Place:
+    def expect(
+        self, owner: str, *, deadline_at: datetime | None = None, patient: bool = False
+    ) -> Place:
         """A place for one item that is about to be prepared; to be used as a context.
 
         Args:
             owner: whom ``wanted`` is asked about.
             deadline_at: not worth computing after this moment.
+            patient: one of so many that nobody waits for this one: others go first, for a while.
         """
-        return Place(self._waiting, owner, deadline_at)
+        return Place(self._waiting, owner, deadline_at, patient=patient)
 
     def _run(self, warm_up: Callable[[], None]) -> None:
         try:
