@@ -641,7 +641,8 @@ def test_every_item_has_one_outcome_and_every_batch_one_key(clients, full, toget
         futures = []
         for index, (key, what) in enumerate(clients[number]):
             try:
-                futures.append((what, bench.submit((number, index, what), key)))
+                future = bench.submit((number, index, what), key, patient=number % 2 == 1)
+                futures.append((what, future))
             except Stopped:
                 break
         return [(what, outcome(future)) for what, future in futures]
