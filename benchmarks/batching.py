@@ -29,8 +29,9 @@ from worker.engine import Engine
 from worker.inputs import MASK
 from worker.jobs import JobState, new_job_id
 from worker.queue import LocalQueue
-from worker.request import Style, SynthesisRequest, sha256
+from worker.request import SynthesisRequest, sha256
 from worker.sqlite_jobs import SqliteJobs
+from worker.style import Style
 
 RESULT = Path(__file__).parent / "results" / "batching.json"
 CHECKPOINT = ROOT / "checkpoints" / "sian-release.safetensors"
@@ -73,7 +74,7 @@ class Service:
         return latencies_s
 
     def _synthesize(self, seed: int) -> float:
-        request = SynthesisRequest(sha256(self._mask), Style(organ="kidney"), seed)
+        request = SynthesisRequest(sha256(self._mask), Style(name="kidney"), seed)
         job_id = new_job_id()
         began = time.perf_counter()
         self._artifacts.put(job_id, MASK, self._mask)

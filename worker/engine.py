@@ -14,12 +14,17 @@ from worker import thumbnails
 from worker.artifacts import Artifacts
 from worker.batcher import Batcher
 from worker.health import Health
+from worker.job_request import StyleRequest
 from worker.job_run import JobRunner
 from worker.jobs import JobStore
 from worker.leases import Leases
 from worker.network import Network
+from worker.request import SynthesisRequest
 from worker.room import Room
+from worker.style_maker import StyleMaker
+from worker.tile_maker import TileMaker
 from worker.waiting import NotNow, Stopped
+from worker.workbench import Maker, Workbench
 
 if TYPE_CHECKING:
     from model.synthesizer import Synthesizer  # imports torch
@@ -44,6 +49,7 @@ class Engine:
         load: returns the Synthesizer; called once, by ``prepare``.
         max_batch: tiles in a full batch, as the Synthesizer's; how many tiles of one job are
             under way at a time.
+        max_styles: how many custom styles are kept.
         max_wait_s: how long a batch that isn't full waits for tiles that are being prepared.
         lease_s: how long a job is held without a sign of life.
         stall_s: a computation that takes longer has stalled.
@@ -58,6 +64,7 @@ class Engine:
         artifacts: Artifacts,
         *,
         max_batch: int = 8,
+        max_styles: int = 1000,
         max_wait_s: float = 0.02,
         lease_s: float = 15.0,
         stall_s: float = 120.0,
@@ -77,15 +84,14 @@ class Engine:
             on_failure=self._fail,
         )
         self._stopping = threading.Event()
-        self._runner = JobRunner(
-            jobs,
-            artifacts,
-            self._network,
-            self._batcher,
-            self._leases,
-            max_batch=max_batch,
-            stopping=self._stopping,
+        bench = Workbench.with_cores(
+            artifacts, self._network, self._batcher, max_batch=max_batch, stopping=self._stopping
         )
+        makers: dict[str, Maker] = {
+            SynthesisRequest.kind: TileMaker(bench),
+            StyleRequest.kind: StyleMaker(bench, limit=max_styles),
+        }
+        self._runner = JobRunner(jobs, artifacts, makers, stopping=self._stopping)
         self._room = Room()
         self._large = threading.Lock()
         self._is_warm = False

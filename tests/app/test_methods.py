@@ -11,7 +11,7 @@ def job(client, mask_file) -> dict:
 @pytest.fixture
 def paths(client, job) -> list[str]:
     """Every address there is to get."""
-    values = {"job_id": job["id"], "index": 0, "organ": "kidney"}
+    values = {"job_id": job["id"], "index": 0, "name": "kidney"}
     documented = client.get("/openapi.json").json()["paths"]
     found = [path.format(**values) for path, methods in documented.items() if "get" in methods]
     return [*found, "/", "/docs", "/openapi.json"]
@@ -42,7 +42,8 @@ def test_head_of_events_ends(client, mask_file, busy):
     [
         ("/jobs/any", "DELETE, GET, HEAD, OPTIONS"),
         ("/jobs/any/events", "GET, HEAD, OPTIONS"),
-        ("/styles", "GET, HEAD, OPTIONS"),
+        ("/styles", "GET, HEAD, OPTIONS, POST"),
+        ("/styles/kidney", "DELETE, GET, HEAD, OPTIONS"),
         ("/synthesize", "OPTIONS, POST"),
         ("/docs", "GET, HEAD, OPTIONS"),
     ],

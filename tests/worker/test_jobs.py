@@ -22,10 +22,11 @@ from worker.jobs import (
     new_job_id,
 )
 from worker.redis_jobs import RedisJobs
-from worker.request import MAX_SEED, Style, SynthesisRequest
+from worker.request import MAX_SEED, SynthesisRequest
 from worker.sqlite_jobs import SqliteJobs
+from worker.style import Style
 
-REQUEST = SynthesisRequest(mask_sha256="ab", style=Style(organ="kidney"), seed=MAX_SEED, n=2)
+REQUEST = SynthesisRequest(mask_sha256="ab", style=Style(name="kidney"), seed=MAX_SEED, n=2)
 FAILURE = Failure("synthesis_failed", "Why: µ.")
 EVER, NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 LEASE_S = 1000
@@ -112,7 +113,7 @@ def test_a_new_job_is_queued(jobs):
 
 def test_every_kind_of_request_comes_back(jobs):
     for style in (
-        Style(organ="kidney"),
+        Style(name="kidney"),
         Style(weights={"kidney": 0.1, "lïver": 3.0}),
         Style(image_sha256="cd"),
     ):

@@ -31,8 +31,9 @@ from worker.jobs import (
     new_job_id,
 )
 from worker.redis_jobs import RedisJobs
-from worker.request import Style, SynthesisRequest
+from worker.request import SynthesisRequest
 from worker.sqlite_jobs import SqliteJobs
+from worker.style import Style
 
 LIMIT, ALL = 4, 100
 MAX_ATTEMPTS = 2  # instead of 3: histories get there

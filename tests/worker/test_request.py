@@ -1,18 +1,13 @@
 import pytest
 
 from model.errors import ParameterInvalid, StyleConflict, StyleMissing, StyleWeightsInvalid
-from worker.request import (
-    MAX_SEED,
-    Style,
-    SynthesisRequest,
-    draw_seed,
-    parse_weights,
-    tile_seed,
-)
+from worker.job_request import request_from_json
+from worker.request import MAX_SEED, SynthesisRequest, draw_seed, tile_seed
+from worker.style import Style, parse_weights
 
 
 def request(**changes) -> SynthesisRequest:
-    fields = {"mask_sha256": "ab", "style": Style(organ="kidney"), "seed": 7}
+    fields = {"mask_sha256": "ab", "style": Style(name="kidney"), "seed": 7}
     return SynthesisRequest(**{**fields, **changes})
 
 
@@ -54,18 +49,18 @@ def test_not_a_number_is_no_mpp():
 
 @pytest.mark.parametrize(
     "style",
-    [Style(organ="kidney"), Style(weights={"kidney": 0.1, "liver": 2.0}), Style(image_sha256="cd")],
+    [Style(name="kidney"), Style(weights={"kidney": 0.1, "liver": 2.0}), Style(image_sha256="cd")],
 )
 def test_survives_json(style):
     original = request(style=style, seed=MAX_SEED, n=4, mpp=0.5, label_components=True)
-    assert SynthesisRequest.from_json(original.to_json()) == original
+    assert request_from_json(original.to_json()) == original
 
 
 def test_exactly_one_style():
     with pytest.raises(StyleMissing):
         Style()
     with pytest.raises(StyleConflict, match="organ, style"):
-        Style(organ="kidney", image_sha256="cd")
+        Style(name="kidney", image_sha256="cd")
 
 
 @pytest.mark.parametrize(
