@@ -203,6 +203,8 @@ def test_a_mix_with_custom_styles(client, post, keep):
     }
     check(post(styles='{"ward": 1, "spleen": 3}'), 422, "style_unknown")
     check(post(styles='{"ward": -1}'), 422, "style_weights_invalid")
+    many = json.dumps({f"ward-{k}": 1 for k in range(9)})
+    assert "at most 8" in check(post(styles=many), 422, "style_weights_invalid")
 
 
 def test_a_style_that_is_deleted_once_the_job_is_accepted(client, post, keep, synthesizer):

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 
 from app.client import AsyncClient, Client
-from model.errors import JobExpired, KeyInvalid, MaskBinary, StoreUnavailable, StyleNameTaken, StyleUnknown
+from model.errors import (
+    JobExpired,
+    KeyInvalid,
+    MaskBinary,
+    StoreUnavailable,
+    StyleNameTaken,
+    StyleUnknown,
+)
 from model.formats import read_mask
 from tests.fakes import label_mask, mask_png, png, style_png
 
