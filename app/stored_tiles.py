@@ -6,8 +6,8 @@ from fastapi.responses import Response, StreamingResponse
 
 from app.service import Service
 from model.errors import OutputUnknown
+from worker.custom_styles import SUFFIX as STYLE_SUFFIX
 from worker.jobs import Job, Output, expired
-from worker.style_maker import SUFFIX as STYLE_SUFFIX
 
 PNG, TIFF = "image/png", "image/tiff"
 JSON = "application/json"

@@ -22,14 +22,17 @@ from model.errors import (
     StyleOutdated,
     StylesFull,
     StyleUnknown,
+    StyleWeightsInvalid,
 )
 from model.styles import StyleVector
 from model.version import code_version
 from worker.artifacts import Artifacts
-from worker.style import Reference, Style
+from worker.style import MAX_MIXED, Reference, Style
 
 SCOPE = "styles"
 """Where among the artifacts they are."""
+SUFFIX = ".style.json"
+"""Of the output of a job that encodes a style: ``0.style.json`` among its artifacts."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _HASH_DIGITS = 16
 
@@ -127,8 +130,19 @@ class CustomStyles:
         return style
 
     def of(self, style: Style) -> dict[str, CustomStyle]:
-        """The custom styles among the names of a style. Raises as ``get``."""
-        return {name: self.get(name) for name in style.names if name not in self._card.styles}
+        """The custom styles among the names of a style.
+
+        Raises:
+            StyleWeightsInvalid: more than may be mixed.
+            StyleUnknown, StyleOutdated: as ``get``.
+        """
+        names = [name for name in style.names if name not in self._card.styles]
+        if len(names) > MAX_MIXED:
+            raise StyleWeightsInvalid(
+                f"The style mix names {len(names)} styles that are no presets; at most "
+                f"{MAX_MIXED} can be mixed."
+            )
+        return {name: self.get(name) for name in names}
 
     def check(self, name: str, reference: Reference) -> None:
         """Whether a style may be kept under a name.

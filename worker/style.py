@@ -9,8 +9,8 @@ from typing import Any
 
 from model.errors import StyleConflict, StyleMissing, StyleWeightsInvalid
 
-MAX_STYLE_IMAGES = 8
-"""Reference images that one request may mix."""
+MAX_MIXED = 8
+"""Reference images, or custom styles, that one request may mix: each is decoded or read."""
 
 _WAYS = (
     "Give exactly one of: style (an image, or several with weights), organ (the name of a preset "
@@ -169,10 +169,8 @@ def _image_weights(text: str | None, count: int) -> list[float]:
         StyleWeightsInvalid: not a JSON list of that many finite numbers, negative or all 0.
     """
     example = f"Send as many as style images, such as {_example(max(count, 2))}."
-    if count > MAX_STYLE_IMAGES:
-        raise StyleConflict(
-            f"{count} style images were sent; at most {MAX_STYLE_IMAGES} can be mixed."
-        )
+    if count > MAX_MIXED:
+        raise StyleConflict(f"{count} style images were sent; at most {MAX_MIXED} can be mixed.")
     if text is None:
         if count > 1:
             raise StyleConflict(

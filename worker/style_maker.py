@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from worker.custom_styles import CustomStyle, CustomStyles
+from worker.custom_styles import SUFFIX, CustomStyle, CustomStyles
 from worker.inputs import STYLE
 from worker.job_request import StyleRequest
 from worker.jobs import Claim, Progress
@@ -14,9 +14,6 @@ from worker.request import sha256
 from worker.waiting import Expectation
 from worker.work import prepared_style
 from worker.workbench import Workbench
-
-SUFFIX = ".style.json"
-"""Of the file with an encoded style: ``0.style.json`` among the artifacts of its job."""
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,11 @@ from app.style_documents import custom_document, preset_document, summaries
 from app.submission import ERRORS, HEADERS, NOT_DONE, IdempotencyKey, Prefer, finished, submit
 from model import errors
 from model.errors import KeyInvalid, StorageUnavailable, StyleOutdated, StyleUnknown
-from worker.custom_styles import CustomStyle
+from worker.custom_styles import SUFFIX, CustomStyle
 from worker.inputs import STYLE
 from worker.job_request import StyleRequest
 from worker.jobs import Idempotency, Job
 from worker.style import Reference
-from worker.style_maker import SUFFIX
 from worker.thumbnails import thumbnail_scope
 
 _FIELDS = frozenset({"style", "name", "mpp", "deadline_s"})

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import IdempotencyMismatch, JobExpired, JobUnknown, QueueFull
+from worker.job_request import StyleRequest, UnknownRequest
 from worker.jobs import (
     MAX_ATTEMPTS,
     Claim,
@@ -121,6 +122,24 @@ def test_every_kind_of_request_comes_back(jobs):
             mask_sha256="ab", style=style, seed=0, n=16, mpp=0.25, label_components=True
         )
         assert jobs.get(jobs.create(new_job_id(), request, limit=10).id).request == request
+
+
+def test_a_job_for_a_style_comes_back(jobs):
+    job_id = new_job_id()
+    request = StyleRequest(image_sha256="ab", name="ward", mpp=0.5)
+    jobs.create(job_id, request, limit=10)
+    output = Output(seed=None, sha256="cd", suffix=".style.json")
+    assert jobs.add_output(start(jobs, job_id), output, 0)
+    job = jobs.get(job_id)
+    assert (job.request, job.outputs) == (request, (output,))
+
+
+def test_a_job_of_an_unknown_kind_can_be_read(jobs):
+    """A later version may have queued it."""
+    job_id = new_job_id()
+    jobs.create(job_id, UnknownRequest("hologram", '{"kind": "hologram"}'), limit=10)
+    assert jobs.get(job_id).request.kind == "hologram"
+    assert jobs.queued() == [job_id]
 
 
 def test_runs_to_success(jobs):
