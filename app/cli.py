@@ -129,7 +129,7 @@ def worker(
 
     It takes jobs from Redis (SIAN_BROKER_URL) and runs them on one device. The settings are
     environment variables, see docs/http-api.md; front ends and workers share SIAN_BROKER_URL,
-    SIAN_ARTIFACTS_URL (or the same absolute SIAN_DATA_DIR), SIAN_CHECKPOINT and
+    SIAN_ARTIFACTS_URL (or the same absolute SIAN_DATA_DIR), SIAN_CHECKPOINT, SIAN_MAX_STYLES and
     SIAN_RETENTION_HOURS. SIGTERM lets the batch on the device finish; the rest goes back to the
     queue.
     """
@@ -218,8 +218,8 @@ def synthesize(
 ) -> None:
     """Make tiles from a mask, without a server.
 
-    Give exactly one of --style, --organ and --styles. The same mask, style and seed give the
-    same bytes, here and from the service.
+    Give exactly one of --style (several with --weights), --organ and --styles. The same mask,
+    style and seed give the same bytes, here and from the service.
     """
     from app.masks_cli import parse_size
     from app.settings import Settings

@@ -38,7 +38,7 @@ class StyleMaker:
         expectation.end()  # what it has for the device is not painted
         assert isinstance(job.request, StyleRequest)
         if job.outputs:  # of an earlier run, which may have ended before it was kept
-            style = CustomStyle.from_file(self._bench.artifacts.get(job.id, f"0{SUFFIX}"))
+            style = CustomStyle.from_file(self._bench.input(job.id, f"0{SUFFIX}"))
         else:
             style = self._encoded(claim, job.request)
             data, facts = style.to_file(), json.dumps(style.provenance(), indent=2)

@@ -93,7 +93,6 @@ _POST_RESPONSES: dict[int | str, dict[str, Any]] = {
         errors.StyleNameInvalid,
         errors.StyleNameTaken,
         errors.StyleIsPreset,
-        errors.StyleOutdated,
         errors.StylesFull,
     ),
 }

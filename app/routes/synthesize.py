@@ -73,8 +73,8 @@ async def synthesize(
 ) -> Response:
     """Synthesize H&E tiles whose nuclei lie exactly where an instance mask has them.
 
-    Send the mask and exactly one of `style`, `organ` and `styles`. The same request with the
-    same seed gives the same bytes.
+    Send the mask and exactly one of `style` (several with `weights`), `organ` and `styles`. The
+    same request with the same seed gives the same bytes.
 
         curl -F mask=@mask.png -F organ=kidney localhost:8000/synthesize -o tile.png
     """
