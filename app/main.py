@@ -19,7 +19,7 @@ from app.methods import Methods, add_head
 from app.metrics import HttpMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.rate_limit import RateLimiting
-from app.routes import events, health, jobs, masks, outputs, styles, synthesize
+from app.routes import datasets, events, health, jobs, masks, outputs, styles, synthesize
 from app.service import Service
 from app.settings import Settings
 from model.errors import SianError
@@ -52,7 +52,7 @@ def create_app(
     parts = deployment.build(settings, on_failure=on_failure)
     app.state.service = parts
     app.state.http_metrics = HttpMetrics()
-    for routes in (synthesize, jobs, events, outputs, styles, masks, health):
+    for routes in (synthesize, jobs, events, outputs, styles, masks, datasets, health):
         app.include_router(routes.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     add_head(app)

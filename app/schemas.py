@@ -51,6 +51,10 @@ class JobLinks(BaseModel):
         description="DELETE this to remove the job and its tiles; null until it has finished.",
         examples=[f"/jobs/{_ID}"],
     )
+    dataset: str | None = Field(
+        description="The dataset that the job makes a part of; null if there is none.",
+        examples=[None],
+    )
     style: str | None = Field(
         description="The style that the job has encoded and kept; null if there is none.",
         examples=[None],
@@ -71,10 +75,13 @@ class OutputDocument(BaseModel):
 
 
 class JobDocument(BaseModel):
-    """A job: one request for one or more tiles of one mask, or for a style to be encoded."""
+    """A job: one request for one or more tiles of one mask, or for a style to be encoded; or a
+    part of a dataset."""
 
     id: str = Field(examples=[_ID])
-    kind: str = Field(description="What it makes: `tile` or `style`.", examples=["tile"])
+    kind: str = Field(
+        description="What it makes: `tile`, `style`, or part of a `dataset`.", examples=["tile"]
+    )
     status: str = Field(
         description="queued, running, succeeded, failed or canceled.",
         json_schema_extra={"enum": ["queued", "running", "succeeded", "failed", "canceled"]},

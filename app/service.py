@@ -108,12 +108,16 @@ class Service:
             self._remove_files(job_id)
             return Accepted(job, is_new=False)
         logger.info("job %s is accepted", job_id)
+        self.publish(job_id)
+        return Accepted(job, is_new=True)
+
+    def publish(self, job_id: str) -> None:
+        """Tell the queue of a job that was created."""
         try:
             self.queue.submit(job_id)
         except StoreUnavailable as error:
             # The job is on record, so it is accepted; a worker's housekeeping will find it.
             logger.warning("job %s is not published yet: %s", job_id, error)
-        return Accepted(job, is_new=True)
 
     @property
     def custom_styles(self) -> CustomStyles:

@@ -7,11 +7,12 @@ from fastapi.responses import Response, StreamingResponse
 from app.service import Service
 from model.errors import OutputUnknown
 from worker.custom_styles import SUFFIX as STYLE_SUFFIX
+from worker.dataset.stored import SUFFIX as ZIP_SUFFIX
 from worker.jobs import Job, Output, expired
 
 PNG, TIFF = "image/png", "image/tiff"
-JSON = "application/json"
-_MEDIA_TYPES = {".png": PNG, ".tif": TIFF, STYLE_SUFFIX: JSON}
+JSON, ZIP = "application/json", "application/zip"
+_MEDIA_TYPES = {".png": PNG, ".tif": TIFF, STYLE_SUFFIX: JSON, ZIP_SUFFIX: ZIP}
 
 
 def output_of(job: Job, index: int) -> Output:

@@ -212,6 +212,10 @@ class JobCanceled(ServiceError):
     code = "job_canceled"
 
 
+class DatasetUnfinished(ServiceError):
+    code = "dataset_unfinished"
+
+
 class NotAcceptable(ServiceError):
     code = "not_acceptable"
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
 from model.errors import ParameterInvalid
+from worker.dataset.part import DatasetPart
 from worker.inputs import STYLE
 from worker.request import MPP_RANGE, SynthesisRequest
 
@@ -104,4 +105,6 @@ def request_from_json(text: str) -> JobRequest:
         return SynthesisRequest.from_values(values)
     if kind == StyleRequest.kind:
         return StyleRequest.from_values(values)
+    if kind == DatasetPart.kind:
+        return DatasetPart.from_values(values)
     return UnknownRequest(kind=str(kind), text=text)

@@ -230,6 +230,15 @@ class JobStore(Protocol):
         """Remove old tombstones."""
 
 
+def is_over(jobs: JobStore, job_id: str) -> bool:
+    """Whether nothing more will come of it: finished, expired or not there. Raises
+    StoreUnavailable."""
+    try:
+        return jobs.get(job_id).is_finished
+    except (JobUnknown, JobExpired):
+        return True
+
+
 def new_job_id() -> str:
     """32 hexadecimal digits: the time in milliseconds, as in a UUID of version 7, then 80 random
     bits, so that it cannot be guessed."""

@@ -154,9 +154,13 @@ class Waiting:
         with self._changed:
             self._expected += 1
 
-    def leave(self, unused: Fraction, *, patient: bool = False) -> None:
+    def leave(self) -> None:
         with self._changed:
             self._expected -= 1
+            self._changed.notify_all()
+
+    def give_back(self, unused: Fraction, *, patient: bool) -> None:
+        with self._changed:
             self._taken[patient] -= unused
             self._changed.notify_all()
 
@@ -208,7 +212,7 @@ class Expectation:
         """Before the context's end: something else stands for it now, or nothing comes."""
         if not self._is_over:
             self._is_over = True
-            self._waiting.leave(unused=Fraction(0))
+            self._waiting.leave()
 
 
 class Place:
@@ -223,7 +227,8 @@ class Place:
         self._key: Hashable = None
 
     def __enter__(self) -> Self:
-        self._waiting.enter()
+        if not self._patient:  # nobody shall wait for those
+            self._waiting.enter()
         return self
 
     def __exit__(
@@ -232,7 +237,9 @@ class Place:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._waiting.leave(unused=self._room, patient=self._patient)
+        if not self._patient:
+            self._waiting.leave()
+        self._waiting.give_back(self._room, patient=self._patient)
 
     def reserve(self, key: Hashable) -> None:
         """Wait until there is room for an item of this key; before it takes up memory.

@@ -11,7 +11,7 @@ from app import ranges
 from app.problems import documented
 from app.routes.jobs import JobId
 from app.service import Service, ServiceDep
-from app.stored_tiles import JSON, PNG, TIFF, StoredTile, file_of, output_of
+from app.stored_tiles import JSON, PNG, TIFF, ZIP, StoredTile, file_of, output_of
 from model.errors import (
     JobExpired,
     JobUnknown,
@@ -26,7 +26,7 @@ from worker.jobs import Job
 
 TILE_CONTENT: dict[str, Any] = {
     media_type: {"schema": {"type": "string", "contentMediaType": media_type}}
-    for media_type in (PNG, TIFF)
+    for media_type in (PNG, TIFF, ZIP)
 }
 _OUTPUT_CONTENT: dict[str, Any] = {**TILE_CONTENT, JSON: {"schema": {"type": "object"}}}
 TILE_HEADERS: dict[str, Any] = {
@@ -103,7 +103,8 @@ def get_output(
     ] = None,
 ) -> Response:
     """One output, as soon as it is stored: of a job for tiles a PNG, or of a mask above 1024 px a
-    side a TIFF; of a job for a style its vector and origin as JSON."""
+    side a TIFF; of a job for a style its vector and origin as JSON; of a part of a dataset a ZIP
+    with a tile, its mask and annotations."""
     job = service.jobs.get(job_id)
     etag = f'"{output_of(job, index).sha256}"'
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
