@@ -11,18 +11,15 @@ busy or cannot be reached, for ``patience_s``; what is sent twice is done once.
 Needs the extra ``client``.
 """
 
-import asyncio
-import time
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from pathlib import Path
+from typing import Unpack
 
-import httpx2 as httpx
-
+from app import client_datasets as datasets
 from app import client_flows as flows
+from app.async_client import AsyncClient
+from app.client_datasets import DatasetOptions, OnDatasetProgress
 from app.client_flows import (
-    Call,
-    Flow,
     Image,
     Images,
     Mask,
@@ -31,82 +28,17 @@ from app.client_flows import (
     MaskWish,
     OnProgress,
     Options,
-    Pause,
-    Reply,
     Tile,
+    ignore,
 )
-from app.schemas import JobDocument, ModelCard, StyleDocument, StylesDocument
+from app.client_http import Connection
+from app.schemas import DatasetDocument, JobDocument, ModelCard, StyleDocument, StylesDocument
 from model.formats import MaskFormat
 
 __all__ = ["AsyncClient", "Client", "MaskFile", "Tile"]
 
-_TIMEOUT_S = 60.0
 
-Result = TypeVar("Result")
-
-
-def _ignore(job: JobDocument) -> None:
-    """Nobody wants to hear of progress."""
-
-
-def _options(address: str, api_key: str | None) -> dict[str, Any]:
-    headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
-    return {"base_url": address, "headers": headers, "timeout": _TIMEOUT_S}
-
-
-def _request(call: Call) -> dict[str, Any]:
-    return {
-        "method": call.method,
-        "url": call.path,
-        "headers": dict(call.headers),
-        "data": call.fields,
-        "files": call.files,
-        "json": call.body,
-    }
-
-
-def _reply(response: httpx.Response) -> Reply:
-    return Reply(response.status_code, response.headers, response.content)
-
-
-class _Operations:
-    """The operations as flows, for one who runs them.
-
-    Args of them all: as the fields of the HTTP API; None is not sent.
-    """
-
-    _patience_s: float
-
-    def _submit(
-        self,
-        mask: Mask,
-        style: Images | None,
-        weights: Sequence[float] | None,
-        organ: str | None,
-        styles: Mapping[str, float] | None,
-        options: Options,
-    ) -> Flow[JobDocument]:
-        of_images = None if weights is None else list(weights)
-        fields = {"weights": of_images, "organ": organ, "styles": styles, **options}
-        return flows.submit(mask, style=style, fields=fields, patience_s=self._patience_s)
-
-    def _synthesize(
-        self,
-        mask: Mask,
-        style: Images | None,
-        weights: Sequence[float] | None,
-        organ: str | None,
-        styles: Mapping[str, float] | None,
-        on_progress: OnProgress,
-        options: Options,
-    ) -> Flow[list[Tile]]:
-        job = yield from self._submit(mask, style, weights, organ, styles, options)
-        job = yield from flows.wait(job, on_progress=on_progress, patience_s=self._patience_s)
-        found = yield from flows.tiles(job, self._patience_s)
-        return found
-
-
-class Client(_Operations):
+class Client(Connection):
     """Blocks until each operation is done.
 
     Args:
@@ -116,33 +48,6 @@ class Client(_Operations):
         http: another HTTP client to use; it is not closed.
     """
 
-    def __init__(
-        self,
-        address: str = "http://127.0.0.1:8000",
-        *,
-        api_key: str | None = None,
-        patience_s: float = 120.0,
-        http: httpx.Client | None = None,
-    ) -> None:
-        self._patience_s = patience_s
-        self._http = http or httpx.Client(**_options(address, api_key))
-        self._is_ours = http is None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._is_ours:
-            self._http.close()
-
     def synthesize(
         self,
         mask: Mask,
@@ -151,7 +56,7 @@ class Client(_Operations):
         weights: Sequence[float] | None = None,
         organ: str | None = None,
         styles: Mapping[str, float] | None = None,
-        on_progress: OnProgress = _ignore,
+        on_progress: OnProgress = ignore,
         **options: Unpack[Options],
     ) -> list[Tile]:
         """Tiles of a mask, once they are done.
@@ -162,9 +67,11 @@ class Client(_Operations):
 
         Raises SianError.
         """
-        return self._run(
-            self._synthesize(mask, style, weights, organ, styles, on_progress, options)
+        fields = flows.tile_fields(weights, organ, styles, options)
+        flow = flows.synthesize(
+            mask, style=style, fields=fields, on_progress=on_progress, patience_s=self._patience_s
         )
+        return self._run(flow)
 
     def submit(
         self,
@@ -177,9 +84,12 @@ class Client(_Operations):
         **options: Unpack[Options],
     ) -> JobDocument:
         """As ``synthesize``, without waiting for the tiles."""
-        return self._run(self._submit(mask, style, weights, organ, styles, options))
+        fields = flows.tile_fields(weights, organ, styles, options)
+        return self._run(
+            flows.submit(mask, style=style, fields=fields, patience_s=self._patience_s)
+        )
 
-    def wait(self, job: JobDocument, *, on_progress: OnProgress = _ignore) -> JobDocument:
+    def wait(self, job: JobDocument, *, on_progress: OnProgress = ignore) -> JobDocument:
         """The job once it has succeeded. Raises what it failed with, or JobCanceled."""
         return self._run(flows.wait(job, on_progress=on_progress, patience_s=self._patience_s))
 
@@ -223,136 +133,38 @@ class Client(_Operations):
         """A mask in another format."""
         return self._run(flows.convert_mask(mask, format, fields, self._patience_s))
 
-    def _run(self, flow: Flow[Result]) -> Result:
-        try:
-            step = next(flow)
-            while True:
-                if isinstance(step, Pause):
-                    time.sleep(step.seconds)
-                    step = next(flow)
-                    continue
-                try:
-                    response = self._http.request(**_request(step))
-                except httpx.TransportError as error:
-                    step = flow.throw(flows.Unreachable(str(error) or type(error).__name__))
-                else:
-                    step = flow.send(_reply(response))
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+    def make_dataset(self, count: int, **wish: Unpack[DatasetOptions]) -> DatasetDocument:
+        """Have so many random masks drawn and painted, without waiting for them.
 
+        Args:
+            wish: ``organs``, in equal shares or with weights; ``width`` and ``height`` of every
+                tile, px; ``seed``; ``formats`` of the annotations.
 
-class AsyncClient(_Operations):
-    """The same with ``await``; see ``Client`` for what the operations do."""
+        Raises SianError.
+        """
+        return self._run(datasets.make_dataset(count, wish, self._patience_s))
 
-    def __init__(
-        self,
-        address: str = "http://127.0.0.1:8000",
-        *,
-        api_key: str | None = None,
-        patience_s: float = 120.0,
-        http: httpx.AsyncClient | None = None,
-    ) -> None:
-        self._patience_s = patience_s
-        self._http = http or httpx.AsyncClient(**_options(address, api_key))
-        self._is_ours = http is None
+    def dataset(self, dataset_id: str) -> DatasetDocument:
+        return self._run(datasets.get_dataset(dataset_id, self._patience_s))
 
-    async def __aenter__(self) -> Self:
-        return self
+    def wait_dataset(
+        self, dataset: DatasetDocument, *, on_progress: OnDatasetProgress = ignore
+    ) -> DatasetDocument:
+        """The dataset once all its tiles are made. Raises what it failed with, or JobCanceled.
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.close()
+        on_progress: called with the dataset whenever it was looked at.
+        """
+        flow = datasets.wait_dataset(dataset, on_progress=on_progress, patience_s=self._patience_s)
+        return self._run(flow)
 
-    async def close(self) -> None:
-        if self._is_ours:
-            await self._http.aclose()
+    def download_dataset(self, dataset: DatasetDocument, path: Path) -> None:
+        """Write its bundle, a ZIP, to a file as it comes. What the path names is replaced when
+        the bundle is whole; until then it is in a file beside it, which a failure removes.
 
-    async def synthesize(
-        self,
-        mask: Mask,
-        *,
-        style: Images | None = None,
-        weights: Sequence[float] | None = None,
-        organ: str | None = None,
-        styles: Mapping[str, float] | None = None,
-        on_progress: OnProgress = _ignore,
-        **options: Unpack[Options],
-    ) -> list[Tile]:
-        return await self._run(
-            self._synthesize(mask, style, weights, organ, styles, on_progress, options)
-        )
+        Raises DatasetUnfinished, JobExpired, StoreUnavailable; OSError if it cannot be written.
+        """
+        self._run(datasets.download_dataset(dataset, path, self._patience_s))
 
-    async def submit(
-        self,
-        mask: Mask,
-        *,
-        style: Images | None = None,
-        weights: Sequence[float] | None = None,
-        organ: str | None = None,
-        styles: Mapping[str, float] | None = None,
-        **options: Unpack[Options],
-    ) -> JobDocument:
-        return await self._run(self._submit(mask, style, weights, organ, styles, options))
-
-    async def wait(self, job: JobDocument, *, on_progress: OnProgress = _ignore) -> JobDocument:
-        flow = flows.wait(job, on_progress=on_progress, patience_s=self._patience_s)
-        return await self._run(flow)
-
-    async def job(self, job_id: str) -> JobDocument:
-        return await self._run(flows.get_job(job_id, self._patience_s))
-
-    async def tiles(self, job: JobDocument) -> list[Tile]:
-        return await self._run(flows.tiles(job, self._patience_s))
-
-    async def cancel(self, job_id: str) -> None:
-        await self._run(flows.cancel(job_id, self._patience_s))
-
-    async def styles(self) -> StylesDocument:
-        return await self._run(flows.get_styles(self._patience_s))
-
-    async def style(self, name: str) -> StyleDocument:
-        return await self._run(flows.get_style(name, self._patience_s))
-
-    async def keep_style(
-        self, image: Image, name: str, *, mpp: float | None = None
-    ) -> StyleDocument:
-        return await self._run(
-            flows.keep_style(image, {"name": name, "mpp": mpp}, self._patience_s)
-        )
-
-    async def delete_style(self, name: str) -> None:
-        await self._run(flows.delete_style(name, self._patience_s))
-
-    async def model(self) -> ModelCard:
-        return await self._run(flows.get_model(self._patience_s))
-
-    async def draw_mask(self, *, format: MaskFormat = "png", **wish: Unpack[MaskWish]) -> MaskFile:
-        return await self._run(flows.draw_mask(wish, format, self._patience_s))
-
-    async def convert_mask(
-        self, mask: Mask, format: MaskFormat, **fields: Unpack[MaskReading]
-    ) -> MaskFile:
-        return await self._run(flows.convert_mask(mask, format, fields, self._patience_s))
-
-    async def _run(self, flow: Flow[Result]) -> Result:
-        try:
-            step = next(flow)
-            while True:
-                if isinstance(step, Pause):
-                    await asyncio.sleep(step.seconds)
-                    step = next(flow)
-                    continue
-                try:
-                    response = await self._http.request(**_request(step))
-                except httpx.TransportError as error:
-                    step = flow.throw(flows.Unreachable(str(error) or type(error).__name__))
-                else:
-                    step = flow.send(_reply(response))
-        except StopIteration as end:
-            result: Result = end.value
-            return result
+    def delete_dataset(self, dataset_id: str) -> None:
+        """Cancel a dataset that is being made; remove the tiles of one that is not."""
+        self._run(datasets.delete_dataset(dataset_id, self._patience_s))

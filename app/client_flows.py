@@ -1,14 +1,10 @@
-"""What a client says to the service and makes of its answers, without a connection.
-
-A flow is a generator that yields what is to be done, a ``Call`` or a ``Pause``, and is sent the
-``Reply`` to each call. ``app.client`` runs flows, with and without asyncio.
-"""
+"""What a client says to the service and makes of its answers, without a connection: tiles, jobs,
+styles and masks."""
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 from urllib.parse import quote
@@ -16,16 +12,9 @@ from urllib.parse import quote
 import numpy as np
 from numpy.typing import NDArray
 
-from app.problems import OUTCOMES
-from app.schemas import JobDocument, ModelCard, StyleDocument, StylesDocument
-from model.errors import (
-    JobCanceled,
-    RequestInFlight,
-    ServiceError,
-    SianError,
-    StoreUnavailable,
-    TryAgainLater,
-)
+from app.client_calls import FIRST_PAUSE_S, LONGEST_PAUSE_S, Call, Flow, Pause, call, error_named
+from app.schemas import DatasetDocument, JobDocument, ModelCard, StyleDocument, StylesDocument
+from model.errors import JobCanceled
 from model.formats import MaskFormat, write_mask
 
 Mask = bytes | Path | NDArray[Any]
@@ -34,6 +23,7 @@ Image = bytes | Path
 Images = Image | Sequence[Image]
 """A reference image, or several that are mixed."""
 OnProgress = Callable[[JobDocument], None]
+Work = TypeVar("Work", JobDocument, DatasetDocument)
 
 
 class Options(TypedDict, total=False):
@@ -66,40 +56,6 @@ class MaskReading(TypedDict, total=False):
     height: int | None
 
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
-_BUSY = (429, 503)
-_CLASSES = {kind.code: kind for kind in OUTCOMES}
-
-
-@dataclass(frozen=True)
-class Call:
-    """A request. safe: it may be sent again when no answer came."""
-
-    method: str
-    path: str
-    safe: bool = True
-    headers: Mapping[str, str] = field(default_factory=dict)
-    fields: Mapping[str, str] | None = None
-    files: Sequence[tuple[str, bytes]] | None = None
-    body: Any = None
-
-
-@dataclass(frozen=True)
-class Pause:
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    headers: Mapping[str, str]
-    content: bytes
-
-
-class Unreachable(Exception):
-    """Thrown into a flow in place of a reply."""
-
-
 @dataclass(frozen=True)
 class Tile:
     """data: the file, a PNG, or of a mask above 1024 px a side a TIFF. sha256: of it.
@@ -121,36 +77,34 @@ class MaskFile:
     seed: int | None = None
 
 
-Result = TypeVar("Result")
-Flow = Generator[Call | Pause, Reply, Result]
+def ignore(document: JobDocument | DatasetDocument) -> None:
+    """For ``on_progress``: nobody wants to hear of it."""
 
 
-def call(wanted: Call, patience_s: float) -> Flow[Reply]:
-    """A call, again while the service is busy or cannot be reached, for so long.
+def tile_fields(
+    weights: Sequence[float] | None,
+    organ: str | None,
+    styles: Mapping[str, float] | None,
+    options: Options,
+) -> dict[str, object]:
+    """Those of POST /synthesize that are no files."""
+    of_images = None if weights is None else list(weights)
+    return {"weights": of_images, "organ": organ, "styles": styles, **options}
 
-    Raises:
-        SianError: what the service says of a request that failed, of its class in
-            ``model.errors``; StoreUnavailable when it cannot be reached.
-    """
-    until, pause_s = time.monotonic() + patience_s, _FIRST_PAUSE_S
-    while True:
-        try:
-            reply = yield wanted
-        except Unreachable as error:
-            if not wanted.safe or time.monotonic() + pause_s > until:
-                raise StoreUnavailable(
-                    f"The service cannot be reached ({error}).", retry_after_s=1
-                ) from error
-        else:
-            if reply.status < 400:
-                return reply
-            if reply.status not in _BUSY or not wanted.safe:
-                raise _error_of(reply)
-            pause_s = max(pause_s, _retry_after_s(reply))
-            if time.monotonic() + pause_s > until:
-                raise _error_of(reply)
-        yield Pause(pause_s)
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+def synthesize(
+    mask: Mask,
+    *,
+    style: Images | None,
+    fields: Mapping[str, object],
+    on_progress: OnProgress,
+    patience_s: float,
+) -> Flow[list[Tile]]:
+    """POST /synthesize until the tiles are made; and these. fields: as in ``submit``."""
+    job = yield from submit(mask, style=style, fields=fields, patience_s=patience_s)
+    job = yield from wait(job, on_progress=on_progress, patience_s=patience_s)
+    found = yield from tiles(job, patience_s)
+    return found
 
 
 def submit(
@@ -172,7 +126,7 @@ def keep_style(
 ) -> Flow[StyleDocument]:
     """POST /styles until it is kept. fields: as in ``submit``, the name among them."""
     job = yield from _submit("/styles", [("style", _bytes(image))], fields, patience_s)
-    job = yield from wait(job, on_progress=lambda job: None, patience_s=patience_s)
+    job = yield from wait(job, on_progress=ignore, patience_s=patience_s)
     style = yield from get_style(str(fields["name"]), patience_s)
     return style
 
@@ -200,19 +154,35 @@ def _submit(
 
 
 def wait(job: JobDocument, *, on_progress: OnProgress, patience_s: float) -> Flow[JobDocument]:
-    """Until the job has ended. Raises what it failed with, or JobCanceled."""
-    pause_s = _FIRST_PAUSE_S
+    """Until the job has succeeded. Raises what it failed with, or JobCanceled."""
+
+    def look() -> Flow[JobDocument]:
+        return get_job(job.id, patience_s)
+
+    return until_made(job, look, on_progress=on_progress, named="Job")
+
+
+def until_made(
+    work: Work,
+    look: Callable[[], Flow[Work]],
+    *,
+    on_progress: Callable[[Work], None],
+    named: str,
+) -> Flow[Work]:
+    """Look at it, and tell of it, until it has succeeded. Raises what it failed with, or
+    JobCanceled, whose message begins with what the work is ``named``."""
+    pause_s = FIRST_PAUSE_S
     while True:
-        on_progress(job)
-        if job.error is not None:
-            raise _error(job.error.code, job.error.detail)
-        if job.status == "canceled":
-            raise JobCanceled(f"Job {job.id} was canceled.")
-        if job.status == "succeeded":
-            return job
+        on_progress(work)
+        if work.error is not None:
+            raise error_named(work.error.code, work.error.detail)
+        if work.status == "canceled":
+            raise JobCanceled(f"{named} {work.id} was canceled.")
+        if work.status == "succeeded":
+            return work
         yield Pause(pause_s)
-        pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
-        job = yield from get_job(job.id, patience_s)
+        pause_s = min(1.5 * pause_s, LONGEST_PAUSE_S)
+        work = yield from look()
 
 
 def get_job(job_id: str, patience_s: float) -> Flow[JobDocument]:
@@ -304,26 +274,3 @@ def _texts(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
             yield name, json.dumps(value)
         elif value is not None:
             yield name, str(value)
-
-
-def _retry_after_s(reply: Reply) -> float:
-    text = reply.headers.get("retry-after", "")
-    return float(text) if text.isascii() and text.isdigit() else 0.0
-
-
-def _error_of(reply: Reply) -> SianError:
-    try:
-        problem = json.loads(reply.content)
-        code, detail = str(problem["code"]), str(problem["detail"])
-    except (ValueError, KeyError, TypeError):
-        return ServiceError(f"The service answered {reply.status}, which is not its own answer.")
-    if code == RequestInFlight.code:
-        return RequestInFlight(detail, job_id=str(problem.get("job", "")).rpartition("/")[2])
-    return _error(code, detail, retry_after_s=max(1, round(_retry_after_s(reply))))
-
-
-def _error(code: str, detail: str, *, retry_after_s: int = 1) -> SianError:
-    kind = _CLASSES.get(code, ServiceError)
-    if issubclass(kind, TryAgainLater):
-        return kind(detail, retry_after_s=retry_after_s)
-    return kind(detail)

@@ -1,7 +1,7 @@
 """Datasets over the wire: what is asked for, and what is answered."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from fastapi import Request
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from app.dataset_jobs import Dataset
-from app.schemas import JobError, Progress
+from app.schemas import DatasetDocument, DatasetLinks, JobError, Progress
 from app.service import Service
 from model.formats import MaskFormat
 from model.nuclei import SMALLEST_PX
@@ -18,7 +18,6 @@ from worker.dataset.request import DEFAULT_FORMATS, MOST_TILES, DatasetRequest
 from worker.jobs import JobState
 from worker.request import MAX_SEED, draw_seed
 
-_ID = "3f0c9a7e5d1b4c86a2f4d8e19b7c6a50"
 _SIDE = f"Of every tile, in pixels: {SMALLEST_PX} to {LARGEST_MASK_PX}."
 
 
@@ -57,59 +56,6 @@ class DatasetWish(BaseModel):
             seed=draw_seed() if self.seed is None else self.seed,
             formats=tuple(name for name in self.formats if name != "png"),
         )
-
-
-class DatasetLinks(BaseModel):
-    self: str = Field(description="This dataset.", examples=[f"/datasets/{_ID}"])
-    events: str = Field(
-        description="Server-sent events: this document whenever it changes.",
-        examples=[f"/datasets/{_ID}/events"],
-    )
-    bundle: str | None = Field(
-        description="The ZIP; null until all tiles are made.",
-        examples=[f"/datasets/{_ID}/bundle"],
-    )
-    cancel: str | None = Field(
-        description="DELETE this to cancel the rest; null once nothing more is done.",
-        examples=[None],
-    )
-    remove: str | None = Field(
-        description="DELETE this to remove the dataset; null until nothing more is done.",
-        examples=[f"/datasets/{_ID}"],
-    )
-
-
-class DatasetDocument(BaseModel):
-    """A dataset that is made, or being made."""
-
-    id: str = Field(examples=[_ID])
-    status: str = Field(
-        description="queued, running, succeeded, failed or canceled.",
-        json_schema_extra={"enum": ["queued", "running", "succeeded", "failed", "canceled"]},
-        examples=["running"],
-    )
-    error: JobError | None = Field(description="Why it failed; null otherwise.")
-    progress: Progress
-    count: int = Field(description="How many tiles.", examples=[500])
-    organs: dict[str, float] = Field(
-        description="With their weights.", examples=[{"kidney": 2.0, "breast": 1.0}]
-    )
-    width: int = Field(examples=[256])
-    height: int = Field(examples=[256])
-    seed: int = Field(description="Given or drawn.", examples=[7])
-    formats: list[str] = Field(
-        description="Of the annotations, beside label PNG.", examples=[["coco"]]
-    )
-    parts: int = Field(
-        description="Into how many jobs it is divided, which workers share.", examples=[8]
-    )
-    created_at: datetime = Field(description="UTC.")
-    started_at: datetime | None = Field(description="UTC; null until the first part is started.")
-    finished_at: datetime | None = Field(description="UTC; null until nothing more is done.")
-    expires_at: datetime | None = Field(
-        description="UTC; after it the tiles are removed. Null until nothing more is done."
-    )
-    links: DatasetLinks
 
 
 def dataset_document(request: Request, service: Service, dataset: Dataset) -> DatasetDocument:

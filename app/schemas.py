@@ -114,6 +114,59 @@ class JobDocument(BaseModel):
     outputs: list[OutputDocument] = Field(description="Those stored so far, in order.")
 
 
+class DatasetLinks(BaseModel):
+    self: str = Field(description="This dataset.", examples=[f"/datasets/{_ID}"])
+    events: str = Field(
+        description="Server-sent events: this document whenever it changes.",
+        examples=[f"/datasets/{_ID}/events"],
+    )
+    bundle: str | None = Field(
+        description="The ZIP; null until all tiles are made.",
+        examples=[f"/datasets/{_ID}/bundle"],
+    )
+    cancel: str | None = Field(
+        description="DELETE this to cancel the rest; null once nothing more is done.",
+        examples=[None],
+    )
+    remove: str | None = Field(
+        description="DELETE this to remove the dataset; null until nothing more is done.",
+        examples=[f"/datasets/{_ID}"],
+    )
+
+
+class DatasetDocument(BaseModel):
+    """A dataset that is made, or being made."""
+
+    id: str = Field(examples=[_ID])
+    status: str = Field(
+        description="queued, running, succeeded, failed or canceled.",
+        json_schema_extra={"enum": ["queued", "running", "succeeded", "failed", "canceled"]},
+        examples=["running"],
+    )
+    error: JobError | None = Field(description="Why it failed; null otherwise.")
+    progress: Progress
+    count: int = Field(description="How many tiles.", examples=[500])
+    organs: dict[str, float] = Field(
+        description="With their weights.", examples=[{"kidney": 2.0, "breast": 1.0}]
+    )
+    width: int = Field(examples=[256])
+    height: int = Field(examples=[256])
+    seed: int = Field(description="Given or drawn.", examples=[7])
+    formats: list[str] = Field(
+        description="Of the annotations, beside label PNG.", examples=[["coco"]]
+    )
+    parts: int = Field(
+        description="Into how many jobs it is divided, which workers share.", examples=[8]
+    )
+    created_at: datetime = Field(description="UTC.")
+    started_at: datetime | None = Field(description="UTC; null until the first part is started.")
+    finished_at: datetime | None = Field(description="UTC; null until nothing more is done.")
+    expires_at: datetime | None = Field(
+        description="UTC; after it the tiles are removed. Null until nothing more is done."
+    )
+    links: DatasetLinks
+
+
 class StyleStatistics(BaseModel):
     """Of the exemplars of a style."""
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 
-from app.dataset_documents import DatasetDocument, DatasetWish, dataset_document
+from app.dataset_documents import DatasetWish, dataset_document
 from app.dataset_jobs import (
     Dataset,
     accept_dataset,
@@ -20,6 +20,7 @@ from app.dataset_jobs import (
 from app.problems import documented
 from app.routes.events import KEEP_ALIVE_S, RETRY_MS, UNBUFFERED, stream_of
 from app.routes.jobs import NO_STORE
+from app.schemas import DatasetDocument
 from app.service import Accepted, Service, ServiceDep
 from app.stored_tiles import ZIP
 from app.submission import IdempotencyKey, submit

@@ -1,11 +1,11 @@
 """What the client does about busy services, lost answers and errors, on scripted replies."""
 
-import json
-
 import numpy as np
 import pytest
 
-from app.client_flows import Call, Pause, Reply, Unreachable, call, mask_bytes, submit, wait
+from app import client_calls
+from app.client_calls import Call, Pause, Reply, Unreachable, call
+from app.client_flows import mask_bytes, submit, wait
 from app.schemas import JobDocument
 from model.errors import (
     JobCanceled,
@@ -17,38 +17,10 @@ from model.errors import (
     SynthesisFailed,
 )
 from model.formats import read_mask
+from tests.app.scripted import play, problem, reply
 from tests.fakes import label_mask, mask_png
 
 GET = Call("GET", "/model")
-
-
-def reply(status=200, content=b"{}", **headers) -> Reply:
-    return Reply(status, {name.replace("_", "-"): text for name, text in headers.items()}, content)
-
-
-def problem(status, code, **more) -> Reply:
-    headers = {"retry_after": more.pop("retry_after")} if "retry_after" in more else {}
-    body = json.dumps({"code": code, "detail": f"about {code}", **more}).encode()
-    return reply(status, body, **headers)
-
-
-def play(flow, *answers):
-    """Runs a flow on answers, exceptions among them; its result, its calls and its pauses."""
-    calls, pauses, left = [], [], list(answers)
-    try:
-        step = next(flow)
-        while True:
-            if isinstance(step, Pause):
-                pauses.append(step.seconds)
-                step = next(flow)
-                continue
-            calls.append(step)
-            answer = left.pop(0)
-            raised = isinstance(answer, Exception)
-            step = flow.throw(answer) if raised else flow.send(answer)
-    except StopIteration as end:
-        assert left == []
-        return end.value, calls, pauses
 
 
 def job(status="queued", **changes) -> JobDocument:
@@ -59,7 +31,7 @@ def job(status="queued", **changes) -> JobDocument:
         "created_at": "2026-01-01T00:00:00Z", "started_at": None, "finished_at": None,
         "expires_at": None, "deadline_at": None, "outputs": [],
         "links": {"self": "/jobs/a", "events": "/jobs/a/events", "cancel": None, "remove": None,
-                  "style": None},
+                  "dataset": None, "style": None},
     }  # fmt: skip
     return JobDocument.model_validate({**fields, **changes})
 
@@ -87,6 +59,20 @@ def test_patience_ends():
     assert full.value.retry_after_s == 7
     with pytest.raises(StoreUnavailable, match=r"cannot be reached \(refused\)"):
         play(call(GET, 0), Unreachable("refused"))
+
+
+def test_patience_counts_from_the_first_failure(monkeypatch):
+    """The download of a bundle may have taken longer when its connection is lost."""
+    now = 0.0
+    monkeypatch.setattr(client_calls.time, "monotonic", lambda: now)
+    flow = call(GET, 5)
+    next(flow)
+    now = 600.0
+    assert isinstance(flow.throw(Unreachable("cut")), Pause)
+    assert next(flow) == GET
+    now = 605.0
+    with pytest.raises(StoreUnavailable):
+        flow.throw(Unreachable("cut"))
 
 
 def test_what_is_not_safe_is_sent_once():

@@ -36,6 +36,11 @@ def test_lists_the_routes(document):
         "post /synthesize",
         "post /masks",
         "post /masks/convert",
+        "post /datasets",
+        "get /datasets/{dataset_id}",
+        "delete /datasets/{dataset_id}",
+        "get /datasets/{dataset_id}/events",
+        "get /datasets/{dataset_id}/bundle",
         "get /jobs/{job_id}",
         "delete /jobs/{job_id}",
         "get /jobs/{job_id}/events",
@@ -155,7 +160,11 @@ def test_the_front_page_leads_to_the_documentation(client):
 def test_the_page_on_http_names_every_route(document):
     page = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8")
     for path in document["paths"]:
-        named = path.replace("{job_id}", "{id}").replace("{index}", "{i}")
+        named = (
+            path.replace("{job_id}", "{id}")
+            .replace("{dataset_id}", "{id}")
+            .replace("{index}", "{i}")
+        )
         assert named in page, named
 
 

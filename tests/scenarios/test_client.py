@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import zipfile
 from pathlib import Path
 
 import httpx2
@@ -10,7 +11,10 @@ import pytest
 
 from app.client import AsyncClient, Client
 from model.errors import (
+    DatasetUnfinished,
+    JobCanceled,
     JobExpired,
+    JobUnknown,
     KeyInvalid,
     MaskBinary,
     StoreUnavailable,
@@ -124,6 +128,39 @@ def test_a_mix_of_images(sian, tmp_path):
     images = [style_png(seed=1), tmp_path / "second.png"]
     (tile,) = sian.synthesize(MASK, style=images, weights=(0.25, 0.75), seed=1)
     assert [image["weight"] for image in tile.manifest["style"]["images"]] == [0.25, 0.75]
+
+
+def test_a_dataset(sian, tmp_path):
+    seen = []
+    made = sian.make_dataset(3, organs={"kidney": 2, "liver": 1}, width=64, height=64, seed=7,
+                             formats=("coco", "geojson"))  # fmt: skip
+    made = sian.wait_dataset(sian.dataset(made.id), on_progress=seen.append)
+    assert seen[-1] == made
+    assert made.progress.done == 3
+    path = tmp_path / "dataset.zip"
+    sian.download_dataset(made, path)
+    assert list(tmp_path.iterdir()) == [path]
+    with zipfile.ZipFile(path) as bundle:
+        assert bundle.testzip() is None
+        assert {"coco.json", "geojson/000002.geojson", "images/000002.png"} <= set(
+            bundle.namelist()
+        )
+    sian.delete_dataset(made.id)
+    with pytest.raises(JobExpired):
+        sian.download_dataset(made, tmp_path / "again.zip")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_dataset_that_is_not_there_or_not_finished(sian, tmp_path):
+    made = sian.make_dataset(2000, organs=["kidney"], width=64, height=64)
+    unknown = made.model_copy(update={"id": "0" * 32})
+    for dataset, error in ((made, DatasetUnfinished), (unknown, JobUnknown)):
+        with pytest.raises(error):
+            sian.download_dataset(dataset, tmp_path / "dataset.zip")
+    assert list(tmp_path.iterdir()) == []
+    sian.delete_dataset(made.id)
+    with pytest.raises(JobCanceled, match=made.id):
+        sian.wait_dataset(made)
 
 
 def test_errors_have_their_class(sian):
