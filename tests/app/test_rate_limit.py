@@ -116,3 +116,9 @@ def test_without_keys_an_address_is_a_client(start, mask_file):
         for _ in range(2)
     ]
     assert codes == [200, 429]
+
+
+def test_datasets_count(start):
+    client = start(rate_limit="1/day")
+    wish = {"count": 1, "organs": ["kidney"], "width": 64, "height": 64}
+    assert [client.post("/datasets", json=wish).status_code for _ in range(2)] == [202, 429]
