@@ -57,11 +57,12 @@ def visit(browser: Browser) -> Iterator[Callable[..., Studio]]:
     must have asked no other host and written no error to the console."""
     opened: list[Studio] = []
 
-    def visit(server: Server, **options) -> Studio:
+    def visit(server: Server, *, wait: bool = True, **options) -> Studio:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
         studio = Studio(context, server.address)
         opened.append(studio)
-        studio.open()
+        if wait:
+            studio.open()
         return studio
 
     yield visit

@@ -48,6 +48,9 @@ class Studio:
     def open(self) -> None:
         """Until the example is shown and the organs are there to choose from."""
         self.page.goto(self.address)
+        self.wait_until_ready()
+
+    def wait_until_ready(self) -> None:
         expect(self.page.locator("html[data-ready]")).to_be_attached(timeout=TILE_MS)
 
     def group(self, name: str) -> Locator:
@@ -57,9 +60,10 @@ class Studio:
         """A radio button by the name of its group and its own."""
         self.group(group).get_by_role("radio", name=name, exact=True).check()
 
-    @property
-    def mask_facts(self) -> Locator:
-        return self.page.locator("#mask-facts")
+    def expect_mask(self, width: int, height: int, more: str = "") -> None:
+        """The studio says so. more: what follows."""
+        facts = f"{width} \u00d7 {height} px, {more}"
+        expect(self.page.locator("#mask-facts")).to_contain_text(facts)
 
     def open_mask(self, path: Path) -> None:
         self.choose("Where the mask comes from", "Open")

@@ -26,7 +26,7 @@ def test_400_nuclei_of_16_bits_keep_their_ids(studio: Studio, four_hundred, tmp_
     path = tmp_path / f"mask.{format}"
     path.write_bytes(write_mask(four_hundred, format))
     studio.open_mask(path)
-    expect(studio.mask_facts).to_contain_text("320 × 256 px, 400 nuclei")
+    studio.expect_mask(320, 256, "400 nuclei")
     studio.make()
     for name in ("PNG", "TIFF", ".npy", "GeoJSON (QuPath)", "COCO"):
         data = studio.download_mask(name)
@@ -39,7 +39,7 @@ def test_ids_beyond_16_bits(studio: Studio, four_hundred, tmp_path):
     path = tmp_path / "mask.tif"
     path.write_bytes(write_mask(large, "tiff"))
     studio.open_mask(path)
-    expect(studio.mask_facts).to_contain_text("400 nuclei")
+    studio.expect_mask(320, 256, "400 nuclei")
     studio.make()
     assert np.array_equal(np.load(io.BytesIO(studio.download_mask(".npy"))), large)
     studio.provoked = {"422"}
@@ -56,7 +56,7 @@ def test_outlines_ask_for_the_size_of_their_image(studio: Studio, four_hundred, 
     dialog.get_by_label("Width, px").fill("320")
     dialog.get_by_label("Height, px").fill("256")
     dialog.get_by_role("button", name="Open").click()
-    expect(studio.mask_facts).to_contain_text("320 × 256 px, 400 nuclei")
+    studio.expect_mask(320, 256, "400 nuclei")
 
 
 def test_a_mask_is_dropped(studio: Studio, four_hundred):
@@ -70,7 +70,7 @@ def test_a_mask_is_dropped(studio: Studio, four_hundred):
         }""",
         coco,
     )
-    expect(studio.mask_facts).to_contain_text("320 × 256 px, 400 nuclei · nuclei.json")
+    studio.expect_mask(320, 256, "400 nuclei · nuclei.json")
 
 
 def test_a_generated_mask_is_that_of_its_seed(studio: Studio):
@@ -81,7 +81,7 @@ def test_a_generated_mask_is_that_of_its_seed(studio: Studio):
     seed = 2**63 - 1  # no JavaScript number
     studio.page.get_by_label("Seed of the mask").fill(str(seed))
     studio.page.get_by_role("button", name="Generate mask").click()
-    expect(studio.mask_facts).to_contain_text("192 × 128 px")
+    studio.expect_mask(192, 128)
     studio.make()
     wish = {"organ": "kidney", "width": 192, "height": 128, "seed": seed, "format": "npy"}
     answer = studio.page.request.post(

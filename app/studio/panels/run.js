@@ -106,17 +106,19 @@ export class RunPanel extends EventTarget {
   }
 
   #begin() {
+    const hadFocus = document.activeElement === $("run");
     $("run").disabled = true;
     $("progress").hidden = false;
     $("cancel").disabled = false;
     $("cancel").textContent = "Cancel";
     $("progress-bar").removeAttribute("value");
     this.#say("Sending …");
-    $("cancel").focus({ preventScroll: true }); // the button that had the focus is disabled now
+    if (hadFocus) $("cancel").focus({ preventScroll: true });
   }
 
   #end() {
-    const hadFocus = $("progress").contains(document.activeElement);
+    // A button that was disabled has lost the focus to the page.
+    const hadFocus = [$("cancel"), document.body].includes(document.activeElement);
     $("progress").hidden = true;
     $("run").disabled = false;
     if (hadFocus) $("run").focus({ preventScroll: true });
