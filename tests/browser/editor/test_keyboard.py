@@ -83,7 +83,7 @@ def test_n_visits_the_nuclei_in_the_order_of_their_ids(empty):
         assert event["hovered"] == event["selected"]
         seen.append(event["selected"])
     assert seen == [12, 40, 70_000, 12, 70_000, 40]
-    assert empty.message == "Nucleus 40 selected, 30 pixels."
+    assert empty.message == "Nucleus 40 selected, 29 pixels."
 
 
 def test_escape_takes_a_stroke_back(empty):

@@ -117,16 +117,16 @@ _BOUNDED = """() => {
 }"""
 
 
-def test_the_history_is_bounded_by_bytes_and_keeps_the_newest(page):
-    found = page.evaluate(_BOUNDED)
+def test_the_history_is_bounded_by_bytes_and_keeps_the_newest(modules):
+    found = modules.evaluate(_BOUNDED)
     assert max(found["seen"]) <= 3000
     assert found["undone"] == 3  # of 600 bytes and what else a step is
     assert found["canUndo"]
     assert not found["canRedo"]
 
 
-def test_a_step_is_as_large_as_its_stroke_and_not_as_the_mask(page):
-    runs = page.evaluate(
+def test_a_step_is_as_large_as_its_stroke_and_not_as_the_mask(modules):
+    runs = modules.evaluate(
         """() => {
             const image = new LabelImage(new Int32Array(2048 * 2048), 2048, 2048);
             const edit = image.edit(1, 0);
