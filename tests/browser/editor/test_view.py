@@ -1,7 +1,11 @@
 """Zooming, panning, fingers, and that what is seen is the mask."""
 
+import base64
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.browser.editor import shapes
 
@@ -16,12 +20,18 @@ _COLOUR = """([x, y]) => {
     copy.drawImage(canvas, -Math.floor((x - box.left) * ratio), -Math.floor((y - box.top) * ratio));
     return [...copy.getImageData(0, 0, 1, 1).data];
 }"""
-_SEEN = "() => document.querySelector('canvas').toDataURL()"
+_SEEN = "() => document.querySelector('canvas').toDataURL().split(',')[1]"
 _FRAME = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 def _frame(editor) -> None:
     editor.page.evaluate(_FRAME)
+
+
+def _seen(editor) -> np.ndarray:
+    """The canvas with the mask, (H, W, 4)."""
+    file = base64.b64decode(editor.page.evaluate(_SEEN))
+    return np.array(Image.open(io.BytesIO(file)).convert("RGBA"), int)
 
 
 def _zoom(editor) -> str:
@@ -59,12 +69,14 @@ def test_what_a_stroke_repaints_is_what_a_whole_repaint_shows(editor, zoom):
         for step in range(1, 6):
             editor.page.mouse.move(middle[0] + 17 * step, middle[1] - 9 * step)
             _frame(editor)
-        in_parts = editor.page.evaluate(_SEEN)
+        in_parts = _seen(editor)
         editor.page.mouse.up()
         # Nothing but the view is told to change, to where it is: all is drawn again.
         editor.page.evaluate("editor.setUnderlay(null)")
         _frame(editor)
-        assert editor.page.evaluate(_SEEN) == in_parts
+        # Where tiles meet, a part is scaled a little differently from a whole; a pixel that was
+        # not repainted would be out by the alpha of a nucleus or of an outline, 100 or more.
+        np.testing.assert_allclose(_seen(editor), in_parts, atol=24)
     assert (editor.mask != before).any()
 
 
