@@ -8,11 +8,12 @@ const GOLDEN_RATIO = 0.6180339887498949;
 
 // Ids a Fibonacci number apart come close in hue; they differ in lightness and chroma instead.
 const TONES = [
-  { lightness: 0.6, chroma: 0.15 },
-  { lightness: 0.54, chroma: 0.11 },
-  { lightness: 0.63, chroma: 0.12 },
-  { lightness: 0.56, chroma: 0.17 },
+  { lightness: 0.62, chroma: 0.13 },
+  { lightness: 0.54, chroma: 0.12 },
+  { lightness: 0.53, chroma: 0.1 },
   { lightness: 0.61, chroma: 0.08 },
+  { lightness: 0.57, chroma: 0.11 },
+  { lightness: 0.63, chroma: 0.1 },
 ];
 
 /**

@@ -46,6 +46,16 @@ export class MaskLayer {
   }
 
   /**
+   * How far around a pixel of the image the look of others depends on it: outlines on the next
+   * ones, and smoothing on theirs.
+   *
+   * @param {number} scale pixels of the screen per pixel of the image
+   */
+  static reach(scale) {
+    return 1 + 2 * 2 ** levelOf(scale);
+  }
+
+  /**
    * @param {CanvasRenderingContext2D} context its unit is one pixel of the screen
    * @param {View} view
    * @param {number} ratio pixels of the screen per CSS pixel
@@ -59,7 +69,7 @@ export class MaskLayer {
 
   #drawTiles(context, view, ratio, region, edges) {
     const scale = view.scale * ratio;
-    const level = Math.max(0, Math.round(-Math.log2(scale)));
+    const level = levelOf(scale);
     const size = TILE * 2 ** level;
     // Magnified a little, pixels would come out unequal; magnified much, they shall be seen.
     context.imageSmoothingEnabled = scale < 2 && scale !== 1;
@@ -85,9 +95,11 @@ export class MaskLayer {
     context.setTransform(scale, 0, 0, scale, view.x * ratio, view.y * ratio);
     context.lineWidth = (1.5 * ratio) / scale;
     context.lineCap = "square";
-    for (const [id, segments] of outlinesById(labels, width, height, region)) {
+    const byId = outlinesById(labels, width, height, region);
+    // In the order of ids, so that two nuclei always share their edge in the same way.
+    for (const id of [...byId.keys()].sort((a, b) => a - b)) {
       context.strokeStyle = cssColour(id, EDGE_ALPHA);
-      context.stroke(pathOf(segments));
+      context.stroke(pathOf(byId.get(id)));
     }
     context.restore();
   }
@@ -161,6 +173,11 @@ export class MaskLayer {
     }
     return colours;
   }
+}
+
+/** The power of two by which tiles are smaller than the image: next to the screen's resolution. */
+function levelOf(scale) {
+  return Math.max(0, Math.round(-Math.log2(scale)));
 }
 
 /** A pixel of ImageData, as a little-endian word. */

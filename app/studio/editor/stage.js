@@ -106,11 +106,11 @@ export class Stage extends EventTarget {
     if (this.#all) {
       context.clearRect(0, 0, this.base.width, this.base.height);
     } else {
-      // A pixel more on every side, as outlines depend on neighbours; and drawn beyond what is
-      // cleared, so that the cleared part has no bare rim.
-      const cleared = grown(part, 1);
+      const scale = this.view.scale * this.#ratio;
+      const cleared = grown(part, MaskLayer.reach(scale));
       this.#clip(context, cleared);
-      region = grown(cleared, Math.ceil(6 / (this.view.scale * this.#ratio)));
+      // Drawn beyond what is cleared, so that the cleared part has no bare rim.
+      region = grown(cleared, Math.ceil(6 / scale));
     }
     region = intersection(region, this.view.visible());
     if (region !== null) {

@@ -153,7 +153,7 @@ export function keyboardHelp() {
 
 function range(label, max, change) {
   const control = element("input", { type: "range", min: "0", max: String(max), step: "1" });
-  const value = element("output", { className: "me-value" });
+  const value = element("span", { className: "me-value", ariaHidden: "true" });
   control.addEventListener("input", () => change(control.valueAsNumber));
   const field = element("label", { className: "me-range" }, element("span", {}, label), control, value);
   return Object.assign(field, { value, slider: control });

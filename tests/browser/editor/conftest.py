@@ -1,15 +1,13 @@
 """The mask editor in a real Chromium."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, ViewportSize
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from tests.browser.editor.driver import Editor
 from tests.browser.editor.harness import serve
-
-_DESKTOP: ViewportSize = {"width": 1280, "height": 900}
-_PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="package")
@@ -19,9 +17,9 @@ def address() -> Iterator[str]:
         yield address
 
 
-def _open(browser: Browser, address: str, **options) -> Iterator[Page]:
-    """A fresh page with the editor; fails if it wrote to the console or asked another host."""
-    context = browser.new_context(**options)
+@contextmanager
+def _opened(context: BrowserContext, address: str) -> Iterator[Page]:
+    """A page with the editor; fails if it wrote to the console or asked another host."""
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
@@ -34,23 +32,39 @@ def _open(browser: Browser, address: str, **options) -> Iterator[Page]:
     page.goto(address)
     page.wait_for_selector("html[data-ready]")
     yield page
-    context.close()
+    page.close()
     assert complaints == []
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    yield from _open(browser, address, viewport=_DESKTOP)
+@pytest.fixture(scope="package")
+def _desktop(browser: Browser) -> Iterator[BrowserContext]:
+    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+        yield context
+
+
+@pytest.fixture(scope="package")
+def _phone(browser: Browser) -> Iterator[BrowserContext]:
+    options = {"has_touch": True, "device_scale_factor": 2}
+    with browser.new_context(viewport={"width": 390, "height": 844}, **options) as context:
+        yield context
+
+
+@pytest.fixture(scope="module")
+def modules(_desktop: BrowserContext, address: str) -> Iterator[Page]:
+    """A page whose `evaluate` reaches the editor's functions; its tests change nothing on it."""
+    with _opened(_desktop, address) as page:
+        yield page
 
 
 @pytest.fixture
-def editor(page: Page) -> Editor:
-    return Editor(page)
+def editor(_desktop: BrowserContext, address: str) -> Iterator[Editor]:
+    """The editor 1280 px wide."""
+    with _opened(_desktop, address) as page:
+        yield Editor(page)
 
 
 @pytest.fixture
-def phone(browser: Browser, address: str) -> Iterator[Editor]:
+def phone(_phone: BrowserContext, address: str) -> Iterator[Editor]:
     """The editor 390 px wide, with a touch screen of two pixels per CSS pixel."""
-    options = {"viewport": _PHONE, "has_touch": True, "device_scale_factor": 2}
-    for page in _open(browser, address, **options):
+    with _opened(_phone, address) as page:
         yield Editor(page)
