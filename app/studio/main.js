@@ -47,7 +47,17 @@ async function make(wish, labels, { width, height, nuclei }) {
   return run;
 }
 
-runs.addEventListener("run", async () => {
+/** Something that ends with a tile on the stage; assistive technology waits for it. */
+async function busily(work) {
+  $("stage").ariaBusy = "true";
+  try {
+    return await work();
+  } finally {
+    $("stage").ariaBusy = "false";
+  }
+}
+
+async function makeWished() {
   try {
     const wish = runs.wish();
     if (wish === null) return;
@@ -58,12 +68,12 @@ runs.addEventListener("run", async () => {
   } catch (error) {
     runs.fail(error);
   }
-});
+}
 
 /** Put a past run back onto the page. @returns {Promise<Int32Array>} the ids of its mask */
 async function restore(run) {
   const mask = await masks.read(run.mask);
-  masks.load(mask, run.mask.name, run.mask);
+  masks.load(mask, "from the gallery", run.mask);
   styles.value = run.style;
   runs.show(run.seed, run.n);
   location.hash = "#tile";
@@ -129,9 +139,10 @@ masks.addEventListener("open", () => showView("mask"));
 for (const radio of $("stage-views").querySelectorAll("input")) {
   radio.addEventListener("change", () => showView(radio.value));
 }
-gallery.addEventListener("show", ({ detail }) => gallery.attempt(() => showPast(detail)));
-gallery.addEventListener("same", ({ detail }) => gallery.attempt(() => sameAgain(detail)));
-gallery.addEventListener("vary", ({ detail }) => gallery.attempt(() => vary(detail)));
+runs.addEventListener("run", () => busily(makeWished));
+for (const [type, act] of Object.entries({ show: showPast, same: sameAgain, vary })) {
+  gallery.addEventListener(type, ({ detail }) => busily(() => gallery.attempt(() => act(detail))));
+}
 
 showPlaces();
 gallery.load();

@@ -78,7 +78,10 @@ class Studio:
         self.page.get_by_role("button", name="Make the tile").click()
 
     def wait_for_tile(self) -> None:
-        expect(self.page.locator("#stage-title")).to_be_focused(timeout=TILE_MS)
+        stage = self.page.locator("#stage")
+        expect(stage).to_have_attribute("aria-busy", "false", timeout=TILE_MS)
+        expect(self.page.locator("#tile-view")).to_be_visible()
+        expect(self.page.locator("#stage-title")).to_be_focused()
 
     @property
     def problem(self) -> Locator:

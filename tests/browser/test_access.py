@@ -9,15 +9,17 @@ from tests.browser.studio import Studio
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
-def serious(studio: Studio) -> list[str]:
-    """Violations that axe calls serious or critical, with where they are."""
+def check(studio: Studio) -> None:
+    """Axe finds nothing serious or critical, and nothing reaches over the edge of the page."""
+    width = studio.page.viewport_size["width"]
+    assert studio.page.evaluate("document.documentElement.scrollWidth") <= width
     found = Axe().run(studio.page).response["violations"]
-    return [
+    assert [
         f"{violation['id']}: {node['html']} {node['failureSummary']}"
         for violation in found
         if violation["impact"] in ("serious", "critical")
         for node in violation["nodes"]
-    ]
+    ] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -25,11 +27,11 @@ def serious(studio: Studio) -> list[str]:
 def test_axe_finds_nothing_serious(visit, server, viewport, scheme):
     studio = visit(server, viewport=viewport, color_scheme=scheme)
     page = studio.page
-    assert serious(studio) == []
+    check(studio)
     studio.choose("What is shown", "Mask")
     studio.choose("Where the mask comes from", "Generate")
     studio.choose("Where the style comes from", "Mix")
-    assert serious(studio) == []
+    check(studio)
     studio.choose("Where the mask comes from", "Draw")
     studio.choose("Where the style comes from", "Image")
     studio.provoked = {"422"}
@@ -38,18 +40,16 @@ def test_axe_finds_nothing_serious(visit, server, viewport, scheme):
     )
     studio.start()
     expect(studio.problem).to_be_visible()
-    assert serious(studio) == []
+    check(studio)
     studio.choose("Where the style comes from", "Organ")
     page.get_by_label("Tiles", exact=True).fill("2")
     studio.make()
-    assert serious(studio) == []
+    check(studio)
     page.get_by_role("link", name="Gallery").click()
     expect(page.get_by_role("listitem")).to_have_count(1)
-    assert serious(studio) == []
+    check(studio)
     page.get_by_role("button", name="Delete all").click()
-    assert serious(studio) == []
-    # Nothing reaches over the edge of a narrow screen.
-    assert page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
+    check(studio)
 
 
 def tab_to(studio: Studio, selector: str, presses: int = 80) -> None:

@@ -107,7 +107,7 @@ export class RunPanel extends EventTarget {
 
   #begin() {
     const hadFocus = document.activeElement === $("run");
-    $("run").disabled = true;
+    $("run").hidden = true;
     $("progress").hidden = false;
     $("cancel").disabled = false;
     $("cancel").textContent = "Cancel";
@@ -117,10 +117,10 @@ export class RunPanel extends EventTarget {
   }
 
   #end() {
-    // A button that was disabled has lost the focus to the page.
+    // A button that is disabled has lost the focus to the page.
     const hadFocus = [$("cancel"), document.body].includes(document.activeElement);
     $("progress").hidden = true;
-    $("run").disabled = false;
+    $("run").hidden = false;
     if (hadFocus) $("run").focus({ preventScroll: true });
   }
 

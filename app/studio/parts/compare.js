@@ -13,7 +13,8 @@ import { View } from "../editor/view.js";
 const NEAR_PX = 24; // of the divider, to take hold of it
 const STEP_PX = 40;
 const ZOOM_STEP = Math.SQRT2;
-const OUTLINE_PX = 1.5;
+const OUTLINE_PX = 1.75;
+const OUTLINE = "#00d68f"; // green: neither haematoxylin nor eosin has it
 
 /** Dispatches "view" when the zoom has changed, and "divide" when the divider was dragged. */
 export class Compare extends EventTarget {
@@ -117,20 +118,20 @@ export class Compare extends EventTarget {
     context.imageSmoothingEnabled = scale < 4; // from there on the pixels themselves are looked at
     context.imageSmoothingQuality = "high";
     context.drawImage(tile, ...place);
-    if (this.outlineOpacity > 0) this.#drawOutlines(context, path, scale, x, y, ratio);
+    if (this.outlineOpacity > 0) this.#drawOutlines(context, path, place, scale, ratio);
     this.#drawLeft(context, place, ratio);
     this.#drawDivider(context, ratio, place);
   }
 
-  #drawOutlines(context, path, scale, x, y, ratio) {
+  #drawOutlines(context, path, place, scale, ratio) {
     context.save();
-    context.setTransform(scale, 0, 0, scale, x, y);
+    context.beginPath();
+    context.rect(...place);
+    context.clip();
+    context.setTransform(scale, 0, 0, scale, place[0], place[1]);
     context.globalAlpha = this.outlineOpacity;
     context.lineCap = "square";
-    context.strokeStyle = "#fff";
-    context.lineWidth = (2 * OUTLINE_PX * ratio) / scale;
-    context.stroke(path);
-    context.strokeStyle = "#5a1fd0";
+    context.strokeStyle = OUTLINE;
     context.lineWidth = (OUTLINE_PX * ratio) / scale;
     context.stroke(path);
     context.restore();
