@@ -72,7 +72,7 @@ async function makeWished() {
 
 /** Put a past run back onto the page. @returns {Promise<Int32Array>} the ids of its mask */
 async function restore(run) {
-  const mask = await masks.read(run.mask);
+  const mask = await masks.recall(run.mask);
   masks.load(mask, "from the gallery", run.mask);
   styles.value = run.style;
   runs.show(run.seed, run.n);
@@ -99,7 +99,7 @@ async function vary(past) {
   const { mask, style, n } = past;
   runs.renewSeed();
   const run = await make({ mask, style, n, ...runs.wish() }, labels, past);
-  if (run !== null) await gallery.keep(run);
+  if (run !== null) await gallery.keep(run).catch((error) => runs.fail(error));
 }
 
 /** @returns {Promise<{same: boolean, words: string}>} */

@@ -22,7 +22,7 @@ def test_every_code_has_words(studio: Studio, tmp_path):
     assert len(sent) > 40
     words = studio.page.evaluate("async () => (await import('/studio/service/words.js')).WORDS")
     assert sent - set(words) == set()
-    assert set(words) - codes == {"unreachable", "page_mistake"}
+    assert set(words) - codes == {"unreachable", "gallery_full", "page_mistake"}
     for code, entry in words.items():
         assert entry["title"], code
         assert entry["advice"].endswith("."), code

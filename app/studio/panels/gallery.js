@@ -24,12 +24,10 @@ export class GalleryPanel extends EventTarget {
     await this.attempt(async () => this.#show(await store.all()));
   }
 
-  /** Keep a run. @param {import("./result.js").Run} run */
+  /** Keep a run. @param {import("./result.js").Run} run @throws {ServiceError} gallery_full */
   async keep(run) {
-    await this.attempt(async () => {
-      await store.keep(run);
-      this.#show(await store.all());
-    });
+    await store.keep(run);
+    this.#show(await store.all());
   }
 
   /** Do something that may fail, and say so here if it does. @param {() => Promise<void>} action */

@@ -7,7 +7,7 @@
  * @property {Record<string, string>} fields that belong to it: label_components, width, height
  */
 
-import { decodeNpy, encodeNpy } from "../editor/npy.js";
+import { NpyError, decodeNpy, encodeNpy } from "../editor/npy.js";
 import { acceptFiles, choices, counted, isValid } from "../parts/inputs.js";
 import { askForSize } from "../parts/dialogs.js";
 import { clearProblem, showProblem, wasStopped } from "../parts/problem.js";
@@ -110,17 +110,36 @@ export class MaskPanel extends EventTarget {
     return decodeNpy(await this.#patient(signal, "masks/convert", { method: "POST", body: form }));
   }
 
-  async #open(file, more = {}) {
+  /** What a file of a past run holds. @param {MaskFile} source */
+  async recall(source) {
+    if (Object.keys(source.fields).length > 0) return this.read(source);
+    try {
+      return decodeNpy(await source.blob.arrayBuffer()); // without the service, if it is ours
+    } catch (error) {
+      if (!(error instanceof NpyError)) throw error;
+      return this.read(source);
+    }
+  }
+
+  async #open(file) {
     await this.#working(`Reading ${file.name} …`, async (signal) => {
-      const size = (await lacksSize(file)) && !("width" in more) ? await askForSize(file.name) : {};
-      if (size === null) return;
-      const source = { blob: file, name: file.name, fields: { ...size, ...more } };
-      this.load(await this.read(source, signal), file.name, source);
-    }, (error) => {
-      if (error.code !== "mask_binary") return [];
-      const run = () => this.#open(file, { ...more, label_components: "true" });
-      return [{ label: "Make every connected region a nucleus", run }];
+      const fields = (await lacksSize(file)) ? await askForSize(file.name) : {};
+      if (fields === null) return;
+      // A copy: the file on the disk may change before it is sent again.
+      const blob = new Blob([await file.arrayBuffer()], { type: file.type });
+      await this.#readAndLoad({ blob, name: file.name, fields }, signal);
     });
+  }
+
+  async #readAndLoad(source, signal) {
+    try {
+      this.load(await this.read(source, signal), source.name, source);
+    } catch (error) {
+      if (error.code !== "mask_binary") throw error;
+      const labelled = { ...source, fields: { ...source.fields, label_components: "true" } };
+      const run = () => this.#working("Labelling …", (again) => this.#readAndLoad(labelled, again));
+      showProblem(this.#problem, error, [{ label: "Make every connected region a nucleus", run }]);
+    }
   }
 
   async #generate() {
@@ -151,7 +170,7 @@ export class MaskPanel extends EventTarget {
   }
 
   /** One thing at a time: what is begun later stops what was begun before. */
-  async #working(words, work, actionsFor = () => []) {
+  async #working(words, work) {
     this.#work?.abort();
     const own = (this.#work = new AbortController());
     clearProblem(this.#problem);
@@ -159,7 +178,7 @@ export class MaskPanel extends EventTarget {
     try {
       await work(own.signal);
     } catch (error) {
-      if (!wasStopped(error)) showProblem(this.#problem, error, actionsFor(error));
+      if (!wasStopped(error)) showProblem(this.#problem, error);
     } finally {
       if (this.#work === own) this.#showFacts();
     }

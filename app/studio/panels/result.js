@@ -129,7 +129,8 @@ export class ResultPanel {
       ...fact("Seed", seed),
       ...(sha256 ? fact("SHA-256", `${sha256.slice(0, 16)}…`) : []),
     ];
-    $("tile-facts").replaceChildren(...facts.slice(0, -1));
+    const hint = this.#run.id === null ? "An example: drag the divider to compare. " : "";
+    $("tile-facts").replaceChildren(hint, ...facts.slice(0, -1));
   }
 
   #showStrip() {

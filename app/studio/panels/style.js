@@ -27,7 +27,10 @@ export class StylePanel {
   constructor(service) {
     this.#service = service;
     this.#from = choices($("style-panel"), "style-from");
-    acceptFiles([$("style-panel")], $("style-file"), (file) => this.#chooseImage(file, file.name));
+    acceptFiles([$("style-panel")], $("style-file"), async (file) => {
+      // A copy: the file on the disk may change before it is sent again.
+      this.#chooseImage(new Blob([await file.arrayBuffer()], { type: file.type }), file.name);
+    });
   }
 
   /**

@@ -4,15 +4,12 @@
  * @typedef {import("../panels/result.js").Run} Run
  */
 
+import { ServiceError } from "./service.js";
+
 const NAME = "sian-studio";
 const STORE = "runs";
 
 export const LIMIT_BYTES = 256 * 2 ** 20;
-
-/** A run that alone is larger than the limit. */
-export class TooLarge extends Error {
-  name = "TooLarge";
-}
 
 /** @returns {Promise<Run[]>} the newest first */
 export async function all() {
@@ -24,17 +21,24 @@ export async function all() {
  * Keep a run; the oldest ones go where there is no more room.
  *
  * @param {Run} run
- * @throws {TooLarge}
+ * @throws {ServiceError} gallery_full: it is too large, or the browser has no room
  */
 export async function keep(run) {
   let left = LIMIT_BYTES - sizeOf(run);
-  if (left < 0) throw new TooLarge("The tiles are too large to be kept in the gallery. Download them.");
+  if (left < 0) {
+    throw new ServiceError("gallery_full", `Mask and tiles are larger than ${LIMIT_BYTES / 2 ** 20} MB.`);
+  }
   for (const other of await all()) {
     if (other.id === run.id) continue;
     left -= sizeOf(other);
     if (left < 0) await remove(other.id);
   }
-  await request((store) => store.put(run), "readwrite");
+  try {
+    await request((store) => store.put(run), "readwrite");
+  } catch (error) {
+    if (error.name !== "QuotaExceededError") throw error;
+    throw new ServiceError("gallery_full", "The browser has no more room for this page.");
+  }
 }
 
 /** @param {string} id of the run's job */

@@ -81,6 +81,7 @@ export const WORDS = {
   internal_error: { title: "The service has a defect", advice: LOOK_AT_LOG },
   // The page's own
   unreachable: { title: "The service does not answer", advice: "Check that it runs and that you are connected, then try again." },
+  gallery_full: { title: "The gallery has no room for this run", advice: "Download the tiles now, or delete older runs and make them again." },
   page_mistake: { title: "The studio has a defect", advice: "Reload the page. Drawings that were run are in the gallery." },
 };
 
