@@ -52,7 +52,11 @@ export class KeyboardInput {
       this.#arrow(arrow[0] * step, arrow[1] * step);
     } else if (event.key === " " || event.key === "Enter") {
       if (!event.repeat) this.#act(event.key);
-    } else if (event.key === "Backspace" && this.#editor.tool.removeLast && this.#editor.tool.active) {
+    } else if (
+      event.key === "Backspace" &&
+      this.#editor.tool.removeLast &&
+      this.#editor.tool.active
+    ) {
       this.#editor.tool.removeLast();
     } else if (event.key.toLowerCase() === "n") {
       this.#visit(this.#editor.session.selectNext(event.shiftKey ? -1 : 1));

@@ -42,7 +42,7 @@ export class MaskEditor extends EventTarget {
   /** @type {import("./raster.js").Point | null} */
   #pointer = null;
   #byKeyboard = false;
-  /** @type {Path2D | null} */
+  /** Outline of the selected nucleus. @type {{id: number, path: Path2D} | null} */
   #selection = null;
 
   /** @param {HTMLElement} host an empty element; the editor is built inside */
@@ -60,7 +60,13 @@ export class MaskEditor extends EventTarget {
     };
     const root = element("div", { className: "mask-editor" });
     this.#toolbar = new Toolbar(this.#handle());
-    root.append(this.#toolbar.element, this.#toolbar.settings, frame, this.#status.element, keyboardHelp());
+    root.append(
+      this.#toolbar.element,
+      this.#toolbar.settings,
+      frame,
+      this.#status.element,
+      keyboardHelp(),
+    );
     this.#describeCanvas(root);
     host.append(root);
     this.#listen();
@@ -192,8 +198,8 @@ export class MaskEditor extends EventTarget {
       this.dispatchEvent(new CustomEvent("change", { detail: { nuclei: this.nuclei } }));
     });
     session.addEventListener("select", () => {
-      this.#outlineSelected();
       const { selected, hovered } = session;
+      if (selected !== (this.#selection?.id ?? 0)) this.#outlineSelected();
       this.dispatchEvent(new CustomEvent("select", { detail: { selected, hovered } }));
     });
     this.#stage.addEventListener("view", () => this.#status.showZoom(this.#stage.view.scale));
@@ -204,7 +210,8 @@ export class MaskEditor extends EventTarget {
     const { image } = this.#session;
     this.#pointer = pixel;
     this.#byKeyboard = byKeyboard;
-    const inside = pixel && pixel.x >= 0 && pixel.y >= 0 && pixel.x < image.width && pixel.y < image.height;
+    const inside =
+      pixel && pixel.x >= 0 && pixel.y >= 0 && pixel.x < image.width && pixel.y < image.height;
     const id = inside ? image.at(pixel.x, pixel.y) : 0;
     this.#status.showPosition(inside ? pixel : null, id);
     if (byKeyboard) this.#status.sayPosition();
@@ -214,17 +221,19 @@ export class MaskEditor extends EventTarget {
   }
 
   #outlineSelected() {
-    const { image, selected } = this.#session;
-    const region = image.extent(selected);
-    this.#selection =
-      region && outlines(image.labels, image.width, image.height, { region, id: selected });
+    const { image, selected: id } = this.#session;
+    const region = image.extent(id);
+    this.#selection = region && {
+      id,
+      path: outlines(image.labels, image.width, image.height, { region, id }),
+    };
     this.#stage.overlayChanged();
   }
 
   #drawOverlay(context, view) {
     const strokes = this.#toolName === "brush" || this.#toolName === "erase";
     drawOverlay(context, view, {
-      selection: this.#selection,
+      selection: this.#selection?.path ?? null,
       corners: this.#tools.polygon.corners,
       pointer: this.#pointer,
       radius: strokes ? this.#session.settings.radius : null,

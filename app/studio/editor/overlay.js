@@ -60,7 +60,12 @@ function cross(view, pixel, radius) {
   const gap = Math.max((radius + 0.5) * view.scale, 3) + 2;
   const end = gap + 14;
   const path = new Path2D();
-  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+  for (const [dx, dy] of [
+    [1, 0],
+    [-1, 0],
+    [0, 1],
+    [0, -1],
+  ]) {
     path.moveTo(x + dx * gap, y + dy * gap);
     path.lineTo(x + dx * end, y + dy * end);
   }
