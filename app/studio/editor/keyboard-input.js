@@ -12,6 +12,7 @@ export class KeyboardInput {
   #editor;
   /** The crosshair, from the first key on. @type {Point | null} */
   cursor = null;
+  #began = false;
 
   /**
    * @param {HTMLElement} root the editor: keys of tools and commands work in all of it
@@ -28,6 +29,18 @@ export class KeyboardInput {
           : (onCanvas && this.#onCanvas(event)) || this.#anywhere(event);
       if (done) event.preventDefault();
     });
+  }
+
+  /** Whether a stroke that the keyboard began goes on. */
+  get stroking() {
+    const { tool } = this.#editor;
+    return this.#began && tool.active && tool.corners === undefined;
+  }
+
+  /** End that stroke, as the keyboard goes elsewhere or a pointer is pressed. */
+  endStroke() {
+    if (this.stroking) this.#editor.tool.release();
+    this.#began = false;
   }
 
   #withControl(event) {
@@ -93,6 +106,7 @@ export class KeyboardInput {
       tool.release();
     } else {
       tool.press(this.cursor, 0);
+      this.#began = tool.active;
       if (tool.active) this.#editor.session.say("Stroke begun. Arrow keys draw, Space ends it.");
     }
   }

@@ -74,7 +74,9 @@ export class MaskEditor extends EventTarget {
       stage: this.#stage,
       tool: () => this.#tool,
       panning: () => this.#toolName === "pan",
-      hover: (pixel) => this.#hover(pixel, false),
+      takeOver: () => this.#keyboard.endStroke(),
+      // A pointer that is pushed by the way does not take the crosshair out of its stroke.
+      hover: (pixel) => this.#keyboard.stroking || this.#hover(pixel, false),
     });
     this.#keyboard = new KeyboardInput(root, this.#handle());
     this.#stage.drawOverlay = (context, view) => this.#drawOverlay(context, view);
@@ -180,8 +182,7 @@ export class MaskEditor extends EventTarget {
     canvas.setAttribute("aria-describedby", id);
     canvas.dataset.tool = this.#toolName;
     canvas.addEventListener("blur", () => {
-      // A stroke of the keyboard ends where the keyboard goes elsewhere.
-      if (this.#byKeyboard && this.#toolName !== "polygon") this.#tool.release();
+      this.#keyboard.endStroke();
       this.#hover(null, false);
     });
   }
@@ -249,7 +250,10 @@ export class MaskEditor extends EventTarget {
     const actions = {
       undo: () => this.undo(),
       redo: () => this.redo(),
-      delete: () => this.#session.deleteSelected(),
+      delete: () => {
+        this.#tool.release();
+        this.#session.deleteSelected();
+      },
       zoomIn: () => view.zoomBy(ZOOM_STEP),
       zoomOut: () => view.zoomBy(1 / ZOOM_STEP),
       fit: () => view.fit(),
@@ -268,6 +272,7 @@ export class MaskEditor extends EventTarget {
 
   #choose(name) {
     if (name === this.#toolName) return;
+    this.#tool.release();
     this.#tool.cancel();
     this.#toolName = name;
     this.#stage.canvas.dataset.tool = name;

@@ -6,6 +6,7 @@
  * @property {import("./stage.js").Stage} stage
  * @property {() => import("./tools.js").Tool} tool the tool in hand
  * @property {() => boolean} panning whether that tool moves the view
+ * @property {() => void} takeOver a pointer works the tool now and not the keyboard
  * @property {(pixel: import("./raster.js").Point | null) => void} hover the pointer is here, or gone
  */
 
@@ -51,6 +52,7 @@ export class PointerInput {
     } else {
       this.#doing = "tool";
       const pixel = this.#pixel(event);
+      this.#target.takeOver();
       this.#target.hover(pixel);
       tool().press(pixel, (SAME_PLACE[event.pointerType] ?? 6) / stage.view.scale);
       stage.overlayChanged();

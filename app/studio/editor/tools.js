@@ -46,6 +46,7 @@ class StrokeTool extends Tool {
   end(edit) {}
 
   press(pixel) {
+    this.release(); // two strokes at a time would not be two steps of the history
     this.#edit = this.begin();
     if (this.#edit === null) return;
     this.active = true;
