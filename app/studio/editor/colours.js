@@ -31,7 +31,11 @@ export function cssColour(id, alpha = 1) {
   return `rgb(${colourOf(id).join(" ")} / ${alpha})`;
 }
 
-/** Oklab to sRGB (Björn Ottosson, 2020), cut to what a screen can show. */
+/**
+ * Oklab to sRGB (Björn Ottosson, 2020), cut to what a screen can show.
+ *
+ * @returns {[number, number, number]} bytes
+ */
 function fromOklab(lightness, a, b) {
   const l = (lightness + 0.3963377774 * a + 0.2158037573 * b) ** 3;
   const m = (lightness - 0.1055613458 * a - 0.0638541728 * b) ** 3;

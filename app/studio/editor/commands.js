@@ -77,7 +77,12 @@ export const VIEWING = {
   zoomOut: { label: "Zoom out", keys: ["-"], shown: "-", icon: "M4 10 16 10" },
   zoomIn: { label: "Zoom in", keys: ["+", "="], shown: "+", icon: "M4 10 16 10M10 4 10 16" },
   fit: { label: "Fit", keys: ["0"], shown: "0", hint: "Show all of the mask" },
-  actualSize: { label: "100 %", keys: ["1"], shown: "1", hint: "One pixel of the mask per pixel of the page" },
+  actualSize: {
+    label: "100 %",
+    keys: ["1"],
+    shown: "1",
+    hint: "One pixel of the mask per pixel of the page",
+  },
 };
 
 /** @type {Record<string, Command>} */

@@ -12,6 +12,7 @@ export class KeyboardInput {
   #editor;
   /** The crosshair, from the first key on. @type {Point | null} */
   cursor = null;
+  #began = false;
 
   /**
    * @param {HTMLElement} root the editor: keys of tools and commands work in all of it
@@ -28,6 +29,18 @@ export class KeyboardInput {
           : (onCanvas && this.#onCanvas(event)) || this.#anywhere(event);
       if (done) event.preventDefault();
     });
+  }
+
+  /** Whether a stroke that the keyboard began goes on. */
+  get stroking() {
+    const { tool } = this.#editor;
+    return this.#began && tool.active && tool.corners === undefined;
+  }
+
+  /** End that stroke, as the keyboard goes elsewhere or a pointer is pressed. */
+  endStroke() {
+    if (this.stroking) this.#editor.tool.release();
+    this.#began = false;
   }
 
   #withControl(event) {
@@ -52,7 +65,11 @@ export class KeyboardInput {
       this.#arrow(arrow[0] * step, arrow[1] * step);
     } else if (event.key === " " || event.key === "Enter") {
       if (!event.repeat) this.#act(event.key);
-    } else if (event.key === "Backspace" && this.#editor.tool.removeLast && this.#editor.tool.active) {
+    } else if (
+      event.key === "Backspace" &&
+      this.#editor.tool.removeLast &&
+      this.#editor.tool.active
+    ) {
       this.#editor.tool.removeLast();
     } else if (event.key.toLowerCase() === "n") {
       this.#visit(this.#editor.session.selectNext(event.shiftKey ? -1 : 1));
@@ -89,6 +106,7 @@ export class KeyboardInput {
       tool.release();
     } else {
       tool.press(this.cursor, 0);
+      this.#began = tool.active;
       if (tool.active) this.#editor.session.say("Stroke begun. Arrow keys draw, Space ends it.");
     }
   }

@@ -68,7 +68,9 @@ export class LabelImage {
 
   /** The id at a pixel, 0 for background and outside the image. */
   at(x, y) {
-    return x < 0 || y < 0 || x >= this.width || y >= this.height ? 0 : this.labels[y * this.width + x];
+    return x < 0 || y < 0 || x >= this.width || y >= this.height
+      ? 0
+      : this.labels[y * this.width + x];
   }
 
   /** The id for a new nucleus: one more than the largest, or the smallest free one at the limit. */
@@ -111,7 +113,7 @@ export class LabelImage {
   #scan() {
     const { labels, width, height } = this;
     for (let row = 0; row < width * height; row += width) {
-      for (let i = row; i < row + width; ) {
+      for (let i = row; i < row + width;) {
         const id = labels[i];
         const start = i;
         while (i < row + width && labels[i] === id) i++;
@@ -197,7 +199,7 @@ class Edit {
   #fillRow(start, end) {
     const { labels } = this.#image;
     const pixelsBefore = this.#pixels;
-    for (let i = start; i < end; ) {
+    for (let i = start; i < end;) {
       const before = labels[i];
       const first = i;
       while (i < end && labels[i] === before) i++;

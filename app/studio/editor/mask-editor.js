@@ -42,7 +42,7 @@ export class MaskEditor extends EventTarget {
   /** @type {import("./raster.js").Point | null} */
   #pointer = null;
   #byKeyboard = false;
-  /** @type {Path2D | null} */
+  /** Outline of the selected nucleus. @type {{id: number, path: Path2D} | null} */
   #selection = null;
 
   /** @param {HTMLElement} host an empty element; the editor is built inside */
@@ -60,7 +60,13 @@ export class MaskEditor extends EventTarget {
     };
     const root = element("div", { className: "mask-editor" });
     this.#toolbar = new Toolbar(this.#handle());
-    root.append(this.#toolbar.element, this.#toolbar.settings, frame, this.#status.element, keyboardHelp());
+    root.append(
+      this.#toolbar.element,
+      this.#toolbar.settings,
+      frame,
+      this.#status.element,
+      keyboardHelp(),
+    );
     this.#describeCanvas(root);
     host.append(root);
     this.#listen();
@@ -68,7 +74,9 @@ export class MaskEditor extends EventTarget {
       stage: this.#stage,
       tool: () => this.#tool,
       panning: () => this.#toolName === "pan",
-      hover: (pixel) => this.#hover(pixel, false),
+      takeOver: () => this.#keyboard.endStroke(),
+      // A pointer that is pushed by the way does not take the crosshair out of its stroke.
+      hover: (pixel) => this.#keyboard.stroking || this.#hover(pixel, false),
     });
     this.#keyboard = new KeyboardInput(root, this.#handle());
     this.#stage.drawOverlay = (context, view) => this.#drawOverlay(context, view);
@@ -174,8 +182,7 @@ export class MaskEditor extends EventTarget {
     canvas.setAttribute("aria-describedby", id);
     canvas.dataset.tool = this.#toolName;
     canvas.addEventListener("blur", () => {
-      // A stroke of the keyboard ends where the keyboard goes elsewhere.
-      if (this.#byKeyboard && this.#toolName !== "polygon") this.#tool.release();
+      this.#keyboard.endStroke();
       this.#hover(null, false);
     });
   }
@@ -192,8 +199,8 @@ export class MaskEditor extends EventTarget {
       this.dispatchEvent(new CustomEvent("change", { detail: { nuclei: this.nuclei } }));
     });
     session.addEventListener("select", () => {
-      this.#outlineSelected();
       const { selected, hovered } = session;
+      if (selected !== (this.#selection?.id ?? 0)) this.#outlineSelected();
       this.dispatchEvent(new CustomEvent("select", { detail: { selected, hovered } }));
     });
     this.#stage.addEventListener("view", () => this.#status.showZoom(this.#stage.view.scale));
@@ -204,7 +211,8 @@ export class MaskEditor extends EventTarget {
     const { image } = this.#session;
     this.#pointer = pixel;
     this.#byKeyboard = byKeyboard;
-    const inside = pixel && pixel.x >= 0 && pixel.y >= 0 && pixel.x < image.width && pixel.y < image.height;
+    const inside =
+      pixel && pixel.x >= 0 && pixel.y >= 0 && pixel.x < image.width && pixel.y < image.height;
     const id = inside ? image.at(pixel.x, pixel.y) : 0;
     this.#status.showPosition(inside ? pixel : null, id);
     if (byKeyboard) this.#status.sayPosition();
@@ -214,17 +222,19 @@ export class MaskEditor extends EventTarget {
   }
 
   #outlineSelected() {
-    const { image, selected } = this.#session;
-    const region = image.extent(selected);
-    this.#selection =
-      region && outlines(image.labels, image.width, image.height, { region, id: selected });
+    const { image, selected: id } = this.#session;
+    const region = image.extent(id);
+    this.#selection = region && {
+      id,
+      path: outlines(image.labels, image.width, image.height, { region, id }),
+    };
     this.#stage.overlayChanged();
   }
 
   #drawOverlay(context, view) {
     const strokes = this.#toolName === "brush" || this.#toolName === "erase";
     drawOverlay(context, view, {
-      selection: this.#selection,
+      selection: this.#selection?.path ?? null,
       corners: this.#tools.polygon.corners,
       pointer: this.#pointer,
       radius: strokes ? this.#session.settings.radius : null,
@@ -240,7 +250,10 @@ export class MaskEditor extends EventTarget {
     const actions = {
       undo: () => this.undo(),
       redo: () => this.redo(),
-      delete: () => this.#session.deleteSelected(),
+      delete: () => {
+        this.#tool.release();
+        this.#session.deleteSelected();
+      },
       zoomIn: () => view.zoomBy(ZOOM_STEP),
       zoomOut: () => view.zoomBy(1 / ZOOM_STEP),
       fit: () => view.fit(),
@@ -259,6 +272,7 @@ export class MaskEditor extends EventTarget {
 
   #choose(name) {
     if (name === this.#toolName) return;
+    this.#tool.release();
     this.#tool.cancel();
     this.#toolName = name;
     this.#stage.canvas.dataset.tool = name;

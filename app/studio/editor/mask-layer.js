@@ -134,7 +134,8 @@ export class MaskLayer {
     let i = 0;
     for (let v = y0; v < y1; v++) {
       const top = (tile.y + v) * stride;
-      for (let u = x0; u < x1; u++, i++) words[i] = this.#word((tile.x + u) * stride, top, stride, edges);
+      for (let u = x0; u < x1; u++, i++)
+        words[i] = this.#word((tile.x + u) * stride, top, stride, edges);
     }
     tile.canvas.getContext("2d").putImageData(pixels, x0, y0);
     tile.dirty = null;

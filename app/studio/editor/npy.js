@@ -42,7 +42,9 @@ export function encodeNpy(labels, width, height) {
 export function decodeNpy(buffer) {
   const { start, kind, bigEndian, fortran, shape } = readHeader(buffer);
   if (shape.length !== 2) {
-    throw new NpyError(`The array has ${shape.length} dimensions; a mask has two: rows and columns.`);
+    throw new NpyError(
+      `The array has ${shape.length} dimensions; a mask has two: rows and columns.`,
+    );
   }
   const [height, width] = shape;
   const end = start + height * width * BYTES[kind];
@@ -61,7 +63,8 @@ function readHeader(buffer) {
     throw new NpyError("The file is no .npy: it does not begin as one.");
   }
   const view = new DataView(buffer);
-  const [length, first] = bytes[6] === 1 ? [view.getUint16(8, true), 10] : [view.getUint32(8, true), 12];
+  const [length, first] =
+    bytes[6] === 1 ? [view.getUint16(8, true), 10] : [view.getUint32(8, true), 12];
   const header = new TextDecoder().decode(bytes.subarray(first, first + length));
   const type = /'descr':\s*'([<>|=]?)(\w+)'/.exec(header);
   const order = /'fortran_order':\s*(True|False)/.exec(header);
@@ -70,7 +73,9 @@ function readHeader(buffer) {
     throw new NpyError("The header of the .npy file cannot be read; write it with numpy.save.");
   }
   if (!(type[2] in BYTES)) {
-    throw new NpyError(`The array holds ${type[2]}; a mask holds integers. Convert it with astype.`);
+    throw new NpyError(
+      `The array holds ${type[2]}; a mask holds integers. Convert it with astype.`,
+    );
   }
   return {
     start: first + length,

@@ -22,26 +22,45 @@
  *   ends of the run, x0 <= x1 and y0 <= y1; ids above and below, or left and right
  */
 export function eachRun(labels, width, height, region, visit) {
-  const { x0, y0, x1, y1 } = region;
+  eachHorizontalRun(labels, width, height, region, visit);
+  eachVerticalRun(labels, width, region, visit);
+}
+
+function eachHorizontalRun(labels, width, height, { x0, y0, x1, y1 }, visit) {
   for (let y = y0; y <= y1; y++) {
-    const above = (x) => (y > 0 ? labels[(y - 1) * width + x] : 0);
-    const below = (x) => (y < height ? labels[y * width + x] : 0);
-    runsOfLine(x0, x1, above, below, (start, end, a, b) => visit(start, y, end, y, a, b));
-  }
-  for (let x = x0; x <= x1; x++) {
-    const left = (y) => (x > 0 ? labels[y * width + x - 1] : 0);
-    const right = (y) => (x < width ? labels[y * width + x] : 0);
-    runsOfLine(y0, y1, left, right, (start, end, a, b) => visit(x, start, x, end, a, b));
+    const row = y * width;
+    let start = x0;
+    let above = 0;
+    let below = 0;
+    for (let x = x0; x < x1; x++) {
+      const a = y > 0 ? labels[row - width + x] : 0;
+      const b = y < height ? labels[row + x] : 0;
+      if (a === above && b === below) continue;
+      if (above !== below) visit(start, y, x, y, above, below);
+      [start, above, below] = [x, a, b];
+    }
+    if (above !== below) visit(start, y, x1, y, above, below);
   }
 }
 
-function runsOfLine(start, end, sideA, sideB, visit) {
-  for (let i = start; i < end; ) {
-    const a = sideA(i);
-    const b = sideB(i);
-    const first = i++;
-    while (i < end && sideA(i) === a && sideB(i) === b) i++;
-    if (a !== b) visit(first, i, a, b);
+/** Row by row as well, with the run of every column in hand: memory is read in its order. */
+function eachVerticalRun(labels, width, { x0, y0, x1, y1 }, visit) {
+  const lines = x1 - x0 + 1;
+  const start = new Int32Array(lines);
+  const left = new Int32Array(lines);
+  const right = new Int32Array(lines);
+  for (let y = y0; y <= y1; y++) {
+    const row = y * width;
+    for (let line = 0; line < lines; line++) {
+      const x = x0 + line;
+      const a = y < y1 && x > 0 ? labels[row + x - 1] : 0;
+      const b = y < y1 && x < width ? labels[row + x] : 0;
+      if (a === left[line] && b === right[line]) continue;
+      if (left[line] !== right[line]) visit(x, start[line], x, y, left[line], right[line]);
+      start[line] = y;
+      left[line] = a;
+      right[line] = b;
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /**
  * What is drawn above the mask: the selected nucleus, the polygon in the making, the reach of the
- * brush, the crosshair. Lines are dark within light, so that they are seen on anything.
+ * brush, the crosshair. Lines have the colour of the page's text within that of its ground, so that
+ * they are seen on anything.
  *
  * @typedef {import("./view.js").View} View
  * @typedef {import("./raster.js").Point} Point
@@ -12,8 +13,6 @@
  * @property {boolean} crosshair whether the keyboard works the tool
  */
 
-const DARK = "rgb(17 20 24 / 0.92)";
-const LIGHT = "rgb(255 255 255 / 0.95)";
 const CORNER_SIZE = 7;
 
 /**
@@ -22,51 +21,59 @@ const CORNER_SIZE = 7;
  * @param {OverlayState} state
  */
 export function drawOverlay(context, view, { selection, corners, pointer, radius, crosshair }) {
+  const { color: ink, borderTopColor: ground } = getComputedStyle(context.canvas);
+  const twice = (unit, path) => strokeTwice(context, unit, path, ink, ground);
   if (selection !== null) {
     context.save();
     context.translate(view.x, view.y);
     context.scale(view.scale, view.scale);
     context.lineCap = "square";
-    twice(context, 1 / view.scale, selection);
+    twice(1 / view.scale, selection);
     context.restore();
   }
-  if (corners.length > 0) drawPolygon(context, view, corners, pointer);
+  if (corners.length > 0) drawPolygon(context, view, corners, pointer, { twice, ink, ground });
   if (pointer === null) return;
-  if (radius !== null) drawBrush(context, view, pointer, radius);
-  if (crosshair) drawCrosshair(context, view, pointer, radius ?? 0);
+  if (radius !== null) twice(0.75, brush(view, pointer, radius));
+  if (crosshair) twice(0.9, cross(view, pointer, radius ?? 0));
 }
 
-/** A line that is seen on light and on dark ground. */
-function twice(context, unit, path) {
-  context.strokeStyle = LIGHT;
+function strokeTwice(context, unit, path, ink, ground) {
+  context.strokeStyle = ground;
   context.lineWidth = 4 * unit;
   context.stroke(path);
-  context.strokeStyle = DARK;
+  context.strokeStyle = ink;
   context.lineWidth = 1.75 * unit;
   context.stroke(path);
 }
 
-function drawBrush(context, view, pixel, radius) {
+/** @returns {Path2D} the reach of the brush */
+function brush(view, pixel, radius) {
   const { x, y } = view.placeOf(pixel);
   const path = new Path2D();
   path.arc(x, y, Math.max((radius + 0.5) * view.scale, 2), 0, 2 * Math.PI);
-  twice(context, 0.7, path);
+  return path;
 }
 
-function drawCrosshair(context, view, pixel, radius) {
+/** @returns {Path2D} four lines around the brush, and its middle */
+function cross(view, pixel, radius) {
   const { x, y } = view.placeOf(pixel);
   const gap = Math.max((radius + 0.5) * view.scale, 3) + 2;
   const end = gap + 14;
   const path = new Path2D();
-  for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+  for (const [dx, dy] of [
+    [1, 0],
+    [-1, 0],
+    [0, 1],
+    [0, -1],
+  ]) {
     path.moveTo(x + dx * gap, y + dy * gap);
     path.lineTo(x + dx * end, y + dy * end);
   }
   path.rect(x - 0.5, y - 0.5, 1, 1);
-  twice(context, 0.9, path);
+  return path;
 }
 
-function drawPolygon(context, view, corners, pointer) {
+function drawPolygon(context, view, corners, pointer, { twice, ink, ground }) {
   const places = corners.map((corner) => view.placeOf(corner));
   const path = new Path2D();
   places.forEach(({ x, y }) => path.lineTo(x, y));
@@ -74,15 +81,15 @@ function drawPolygon(context, view, corners, pointer) {
     const { x, y } = view.placeOf(pointer);
     path.lineTo(x, y);
   }
-  twice(context, 0.8, path);
+  twice(0.8, path);
   const squares = new Path2D();
   places.forEach(({ x, y }, i) => {
     const size = i === 0 ? CORNER_SIZE + 3 : CORNER_SIZE; // the first one closes
     squares.rect(x - size / 2, y - size / 2, size, size);
   });
-  context.fillStyle = LIGHT;
+  context.fillStyle = ground;
   context.fill(squares);
-  context.strokeStyle = DARK;
+  context.strokeStyle = ink;
   context.lineWidth = 1.5;
   context.stroke(squares);
 }

@@ -4,8 +4,9 @@
  *
  * @typedef {object} PointerTarget what the pointers work on
  * @property {import("./stage.js").Stage} stage
- * @property {() => import("./tools.js").PanTool} tool the tool in hand
+ * @property {() => import("./tools.js").Tool} tool the tool in hand
  * @property {() => boolean} panning whether that tool moves the view
+ * @property {() => void} takeOver a pointer works the tool now and not the keyboard
  * @property {(pixel: import("./raster.js").Point | null) => void} hover the pointer is here, or gone
  */
 
@@ -27,11 +28,14 @@ export class PointerInput {
     canvas.addEventListener("pointerup", (event) => this.#up(event));
     canvas.addEventListener("pointercancel", (event) => this.#up(event, true));
     canvas.addEventListener("pointerleave", () => target.hover(null));
-    canvas.addEventListener("dblclick", () => target.tool().close?.());
+    canvas.addEventListener("dblclick", () => target.tool().close());
     // The middle button pans here, and must not scroll the page as well.
     canvas.addEventListener("mousedown", (event) => event.button === 1 && event.preventDefault());
     canvas.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    canvas.addEventListener("contextmenu", (event) => this.#fingers.size > 0 && event.preventDefault());
+    canvas.addEventListener(
+      "contextmenu",
+      (event) => this.#fingers.size > 0 && event.preventDefault(),
+    );
   }
 
   #down(event) {
@@ -48,6 +52,7 @@ export class PointerInput {
     } else {
       this.#doing = "tool";
       const pixel = this.#pixel(event);
+      this.#target.takeOver();
       this.#target.hover(pixel);
       tool().press(pixel, (SAME_PLACE[event.pointerType] ?? 6) / stage.view.scale);
       stage.overlayChanged();

@@ -91,7 +91,9 @@ export class Session extends EventTarget {
     if (change.value !== 0) this.select(change.value);
     else this.#dropSelection();
     this.#emit("change");
-    this.say(`${title}, ${count(change.pixels, "pixel")}. ${count(this.image.nuclei, "nucleus")} in all.`);
+    this.say(
+      `${title}, ${count(change.pixels, "pixel")}. ${count(this.image.nuclei, "nucleus")} in all.`,
+    );
     return true;
   }
 

@@ -16,7 +16,8 @@ export class Stage extends EventTarget {
   /** @type {ImageBitmap | null} */
   underlay = null;
   underlayOpacity = 1;
-  maskOpacity = 1;
+  /** Of the nuclei over an underlay. */
+  maskOpacity = 0.7;
   /** Draws above the mask. @type {(context: CanvasRenderingContext2D, view: View) => void} */
   drawOverlay = () => {};
 

@@ -19,7 +19,14 @@ export class Status {
       "div",
       { className: "me-status" },
       this.#message,
-      element("span", { className: "me-facts" }, this.#size, this.#nuclei, this.#position, this.#zoom),
+      element(
+        "span",
+        { className: "me-facts" },
+        this.#size,
+        this.#nuclei,
+        this.#position,
+        this.#zoom,
+      ),
       this.#whereabouts,
     );
   }

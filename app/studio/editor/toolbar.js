@@ -57,7 +57,11 @@ export class Toolbar {
 
   #group(label, commands, className) {
     const buttons = Object.entries(commands).map(([name, command]) => this.#button(name, command));
-    return element("div", { className: `me-group ${className}`, role: "group", ariaLabel: label }, ...buttons);
+    return element(
+      "div",
+      { className: `me-group ${className}`, role: "group", ariaLabel: label },
+      ...buttons,
+    );
   }
 
   #button(name, { label, shown, hint, icon: path, keys }) {
@@ -86,9 +90,13 @@ export class Toolbar {
   #buildSettings() {
     const { session, stage } = this.#target;
     this.radius = range("Radius", MAX_RADIUS, (value) => session.set({ radius: value }));
-    this.addToSelected = checkbox("Add to the selected nucleus", (on) => session.set({ addToSelected: on }));
+    this.addToSelected = checkbox("Add to the selected nucleus", (on) =>
+      session.set({ addToSelected: on }),
+    );
     this.overwrite = checkbox("Paint over other nuclei", (on) => session.set({ overwrite: on }));
-    this.selectedOnly = checkbox("Only the selected nucleus", (on) => session.set({ eraseSelectedOnly: on }));
+    this.selectedOnly = checkbox("Only the selected nucleus", (on) =>
+      session.set({ eraseSelectedOnly: on }),
+    );
     this.corners = element(
       "div",
       { className: "me-group", role: "group", ariaLabel: "Polygon" },
@@ -104,11 +112,17 @@ export class Toolbar {
     };
     this.underlay = range("Image", 100, opacity("underlayOpacity"));
     this.mask = range("Nuclei", 100, opacity("maskOpacity"));
+    this.opacities = element(
+      "div",
+      { className: "me-opacities", role: "group", ariaLabel: "Opacity" },
+      this.underlay,
+      this.mask,
+    );
     this.settings = element(
       "div",
       { className: "me-settings", role: "group", ariaLabel: "Settings of the tool" },
       ...[this.hint, this.radius, this.corners, this.addToSelected, this.overwrite],
-      ...[this.selectedOnly, this.underlay, this.mask],
+      ...[this.selectedOnly, this.opacities],
     );
   }
 
@@ -121,15 +135,22 @@ export class Toolbar {
     show(this.overwrite, draws);
     show(this.selectedOnly, toolName === "erase");
     show(this.hint, !draws && toolName !== "erase");
-    show(this.underlay, stage.underlay !== null);
-    show(this.mask, stage.underlay !== null);
+    show(this.opacities, stage.underlay !== null);
     this.hint.textContent =
       toolName === "pan"
         ? "Drag to move the view. Two fingers or the wheel zoom."
         : "Click a nucleus to select it. Delete removes it.";
     setRange(this.radius, radius, `${radius} px`);
-    setRange(this.underlay, Math.round(stage.underlayOpacity * 100), `${Math.round(stage.underlayOpacity * 100)} %`);
-    setRange(this.mask, Math.round(stage.maskOpacity * 100), `${Math.round(stage.maskOpacity * 100)} %`);
+    setRange(
+      this.underlay,
+      Math.round(stage.underlayOpacity * 100),
+      `${Math.round(stage.underlayOpacity * 100)} %`,
+    );
+    setRange(
+      this.mask,
+      Math.round(stage.maskOpacity * 100),
+      `${Math.round(stage.maskOpacity * 100)} %`,
+    );
     this.addToSelected.box.checked = addToSelected;
     this.overwrite.box.checked = overwrite;
     this.selectedOnly.box.checked = eraseSelectedOnly;
@@ -155,7 +176,13 @@ function range(label, max, change) {
   const control = element("input", { type: "range", min: "0", max: String(max), step: "1" });
   const value = element("span", { className: "me-value", ariaHidden: "true" });
   control.addEventListener("input", () => change(control.valueAsNumber));
-  const field = element("label", { className: "me-range" }, element("span", {}, label), control, value);
+  const field = element(
+    "label",
+    { className: "me-range" },
+    element("span", {}, label),
+    control,
+    value,
+  );
   return Object.assign(field, { value, slider: control });
 }
 
@@ -168,7 +195,9 @@ function setRange({ slider, value }, number, text) {
 function checkbox(label, change) {
   const control = element("input", { type: "checkbox" });
   control.addEventListener("change", () => change(control.checked));
-  return Object.assign(element("label", { className: "me-check" }, control, label), { box: control });
+  return Object.assign(element("label", { className: "me-check" }, control, label), {
+    box: control,
+  });
 }
 
 function show(part, shown) {
@@ -177,5 +206,7 @@ function show(part, shown) {
 
 function ariaKeys(shown, keys) {
   if (shown.startsWith("Ctrl")) return shown.replace("Ctrl", "Control");
-  return keys.map((key) => (key === "+" ? "Plus" : key.length === 1 ? key.toUpperCase() : key)).join(" ");
+  return keys
+    .map((key) => (key === "+" ? "Plus" : key.length === 1 ? key.toUpperCase() : key))
+    .join(" ");
 }

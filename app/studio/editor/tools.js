@@ -4,12 +4,13 @@
  *
  * @typedef {import("./raster.js").Point} Point
  * @typedef {import("./session.js").Session} Session
+ * @typedef {ReturnType<Session["draw"]>} Edit
  */
 
 import { polygon, stroke } from "./raster.js";
 
-/** A tool that does nothing but what it is told; the others differ from it. */
-class Tool {
+/** What there is to a tool; one that is no more than this leaves the mask alone. */
+export class Tool {
   /** Whether a stroke or a polygon has been begun and not ended. */
   active = false;
 
@@ -27,6 +28,8 @@ class Tool {
   abort() {}
   /** Give up what was begun. */
   cancel() {}
+  /** End what takes several presses. */
+  close() {}
 }
 
 /** Brush and eraser: a disc along the way. */
@@ -34,11 +37,16 @@ class StrokeTool extends Tool {
   #edit = null;
   #last = null;
 
+  /** What a stroke begins. @returns {Edit | null} null: it cannot begin now */
   begin() {
-    throw new Error("begin() is for the subclass");
+    return null;
   }
 
+  /** Make what a stroke changed a step of the history. @param {Edit} edit */
+  end(edit) {}
+
   press(pixel) {
+    this.release(); // two strokes at a time would not be two steps of the history
     this.#edit = this.begin();
     if (this.#edit === null) return;
     this.active = true;

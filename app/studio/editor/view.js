@@ -7,6 +7,7 @@
 
 const MAX_SCALE = 64;
 const FIT_MARGIN = 16;
+const WHOLE_WITHIN = 1.1; // how much smaller an image may be shown so that its pixels are equal
 const KEPT_IN_SIGHT = 48;
 
 export class View {
@@ -103,12 +104,14 @@ export class View {
   #fitScale() {
     const width = Math.max(this.#viewport.width - 2 * FIT_MARGIN, 1);
     const height = Math.max(this.#viewport.height - 2 * FIT_MARGIN, 1);
-    return Math.min(width / this.#image.width, height / this.#image.height, MAX_SCALE);
+    const scale = Math.min(width / this.#image.width, height / this.#image.height, MAX_SCALE);
+    const whole = Math.floor(scale);
+    return scale <= whole * WHOLE_WITHIN ? whole : scale;
   }
 
   #centre() {
-    this.x = (this.#viewport.width - this.#image.width * this.scale) / 2;
-    this.y = (this.#viewport.height - this.#image.height * this.scale) / 2;
+    this.x = Math.round((this.#viewport.width - this.#image.width * this.scale) / 2);
+    this.y = Math.round((this.#viewport.height - this.#image.height * this.scale) / 2);
   }
 
   /** No image may be pushed out of the viewport. */

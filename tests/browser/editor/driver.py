@@ -50,6 +50,8 @@ class Editor:
         assert box is not None
         width, height = self.page.evaluate("[editor.width, editor.height]")
         scale = min((box["width"] - 32) / width, (box["height"] - 32) / height, 64)
+        if int(scale) >= scale / 1.1:
+            scale = int(scale)
         return (
             box["x"] + box["width"] / 2 + (x + 0.5 - width / 2) * scale,
             box["y"] + box["height"] / 2 + (y + 0.5 - height / 2) * scale,

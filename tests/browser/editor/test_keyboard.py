@@ -142,3 +142,42 @@ def test_the_help_lists_the_keys(empty):
     listed = empty.page.locator("kbd").all_inner_texts()
     for key in ["B", "P", "E", "V", "H", "Ctrl+Z", "Delete", "Space", "Esc", "[", "]", "0", "1"]:
         assert key in listed
+
+
+def test_a_mouse_that_is_pushed_leaves_the_stroke_of_the_keyboard_alone(empty):
+    empty.keys("Space", "ArrowRight*3")
+    empty.page.mouse.move(*empty.place(3, 3))
+    empty.keys("ArrowRight*3", "Space")
+    np.testing.assert_array_equal(empty.mask, shapes.stroke(_SIZE, [(24, 20), (30, 20)], 2))
+
+
+def test_a_press_of_the_mouse_ends_the_stroke_of_the_keyboard(empty):
+    empty.keys("Space", "ArrowRight*3")
+    empty.click(5, 5)
+    first = shapes.stroke(_SIZE, [(24, 20), (27, 20)], 2)
+    np.testing.assert_array_equal(empty.mask, first + 2 * shapes.disc(_SIZE, (5, 5), 2))
+    assert empty.events("select")[-1] == {"type": "select", "selected": 2, "hovered": 2}
+    empty.keys("Control+z")
+    np.testing.assert_array_equal(empty.mask, first)
+    empty.keys("Control+z")
+    assert not empty.mask.any()
+
+
+def test_another_tool_ends_the_stroke(empty):
+    empty.keys("Space", "ArrowRight*3", "e", "Control+z")
+    assert not empty.mask.any()
+    empty.keys("Control+y")
+    np.testing.assert_array_equal(empty.mask, shapes.stroke(_SIZE, [(24, 20), (27, 20)], 2))
+
+
+def test_delete_in_a_stroke_that_extends_a_nucleus_is_a_step_after_it(empty):
+    empty.keys("Space", "Space")
+    empty.page.get_by_label("Add to the selected nucleus").check()
+    disc = empty.mask
+    empty.keys("Space", "ArrowRight*9", "Delete")
+    assert not empty.mask.any()
+    empty.keys("Control+z")
+    np.testing.assert_array_equal(empty.mask, shapes.stroke(_SIZE, [(24, 20), (33, 20)], 2))
+    empty.keys("Control+z")
+    np.testing.assert_array_equal(empty.mask, disc)
+    assert empty.events("change")[-1]["nuclei"] == 1
