@@ -24,7 +24,8 @@ WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
 def take(studio: Studio, name: str) -> None:
-    """What is seen of the page now, as docs/pictures/NAME.webp."""
+    """What is seen of the page now, from its top, as docs/pictures/NAME.webp."""
+    studio.page.evaluate("scrollTo(0, 0)")
     studio.page.wait_for_load_state("networkidle")
     studio.page.evaluate(
         "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))"
@@ -68,7 +69,6 @@ def mix(studio: Studio) -> None:
 def make(studio: Studio, seed: str) -> None:
     studio.page.get_by_label("Seed", exact=True).fill(seed)
     studio.make()
-    studio.page.evaluate("scrollTo(0, 0)")
 
 
 def tour(studio: Studio) -> None:
@@ -76,10 +76,8 @@ def tour(studio: Studio) -> None:
     page = studio.page
     take(studio, "first-screen")
     generate(studio)
-    page.evaluate("scrollTo(0, 0)")
     take(studio, "mask")
     mix(studio)
-    page.evaluate("scrollTo(0, 0)")
     take(studio, "mix")
     page.get_by_label("Tiles", exact=True).fill("3")
     make(studio, "7")
@@ -97,7 +95,6 @@ def tour(studio: Studio) -> None:
     page.get_by_role("button", name="Same again").first.click()
     studio.wait_for_tile()
     page.get_by_role("checkbox", name="Outlines").uncheck()
-    page.evaluate("scrollTo(0, 0)")
     take(studio, "same-again")
 
 
@@ -111,7 +108,6 @@ def problem(studio: Studio) -> None:
         {"name": "binary.png", "mimeType": "image/png", "buffer": file.getvalue()}
     )
     expect(studio.problem).to_be_visible()
-    studio.page.evaluate("scrollTo(0, 0)")
     take(studio, "problem")
 
 

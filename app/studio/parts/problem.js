@@ -29,6 +29,7 @@ export function showProblem(host, error, actions = []) {
       ...(buttons.length > 0 ? [element("div", { className: "row" }, ...buttons)] : []),
     ),
   );
+  host.scrollIntoView({ block: "nearest" });
 }
 
 /** @param {HTMLElement} host */
