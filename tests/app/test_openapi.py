@@ -139,10 +139,6 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(client):
         assert client.get(link).status_code == 200, link
 
 
-def test_the_front_page_leads_to_the_documentation(client):
-    assert client.get("/", follow_redirects=True).url.path == "/docs"
-
-
 def test_the_page_on_http_names_every_route(document):
     page = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8")
     for path in document["paths"]:
