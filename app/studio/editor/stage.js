@@ -120,7 +120,7 @@ export class Stage extends EventTarget {
     if (region !== null) {
       this.#drawUnderlay(context);
       context.globalAlpha = this.underlay === null ? 1 : this.maskOpacity;
-      this.#layer.draw(context, this.view, this.#ratio, region);
+      this.#layer.draw(context, this.view, this.#ratio, region, this.underlay !== null);
     }
     context.restore();
   }
