@@ -1,4 +1,6 @@
-"""What a request for tiles is answered with, once it has waited for its job."""
+"""What a request that makes a job is answered with, once it has waited for that."""
+
+from collections.abc import Callable
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
@@ -8,7 +10,6 @@ from app.problems import problem, status_of
 from app.routes.jobs import NO_STORE
 from app.schemas import JobDocument
 from app.service import Service
-from app.stored_tiles import StoredTile
 from app.waiting import Moment
 from model.errors import JobCanceled, OutOfMemory, StorageUnavailable, StoreUnavailable
 from worker.jobs import Job, JobState
@@ -19,10 +20,16 @@ _MEMORY_RETRY_AFTER_S = 60
 _AGAIN = "Send the request again, with a new Idempotency-Key if it has one."
 
 
-def answer(request: Request, service: Service, job: Job, media_type: str) -> Response:
-    """The tile, the job or the problem.
+def answer(
+    request: Request,
+    service: Service,
+    job: Job,
+    *,
+    result: Callable[[Job], Response] | None = None,
+) -> Response:
+    """What the job has made, the job or the problem.
 
-    media_type: of a job that has succeeded: JSON, or the tile's.
+    result: what a job that has succeeded is answered with; the job itself if that is None.
 
     Raises JobExpired.
     """
@@ -34,17 +41,20 @@ def answer(request: Request, service: Service, job: Job, media_type: str) -> Res
         return _problem(request, code, detail, document, retry_after_s)
     if job.state is JobState.CANCELED:
         return _problem(request, JobCanceled.code, f"The job was canceled. {_AGAIN}", document)
-    if job.state is JobState.SUCCEEDED and media_type != JSON:
+    if job.state is JobState.SUCCEEDED and result is not None:
         try:
-            response = StoredTile(service, job, 0).whole()
+            response = result(job)
         except StorageUnavailable as error:
-            # The tile is made, and is to be had at the job when files can be read again.
-            detail = f"The tile is made, and cannot be read now; follow its job. {error}"
+            # It is made, and is to be had at the job when files can be read again.
+            detail = (
+                f"The {job.request.kind} is made, and cannot be read now; follow its job. {error}"
+            )
             return _problem(request, error.code, detail, document, error.retry_after_s)
     else:
         status = 200 if job.is_finished else 202
         response = JSONResponse(document.model_dump(mode="json"), status, NO_STORE)
-        response.headers["X-Seed"] = str(job.request.seed)
+        if job.request.seed is not None:
+            response.headers["X-Seed"] = str(job.request.seed)
         if status == 202:
             response.headers["Location"] = document.links.self
     response.headers["Content-Location"] = document.links.self

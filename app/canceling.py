@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from model.errors import SettingsInvalid, StorageUnavailable
 from worker.artifacts import Artifacts
-from worker.inputs import MASK, STYLE
 from worker.jobs import Job, JobState, JobStore
 
 logger = logging.getLogger(__name__)
@@ -31,5 +30,5 @@ def _remove_inputs(artifacts: Artifacts, job: Job) -> None:
     if not job.outputs:
         artifacts.remove(job.id)
         return
-    for name in (MASK, STYLE):  # it has been running, and its tiles stay
+    for name in job.request.inputs:  # it has been running, and its tiles stay
         artifacts.discard(job.id, name)

@@ -102,8 +102,8 @@ def serve(
     The settings are environment variables, see docs/http-api.md: SIAN_CHECKPOINT,
     SIAN_DATA_DIR, SIAN_BROKER_URL, SIAN_ARTIFACTS_URL, SIAN_DEVICE, SIAN_PRECISION, SIAN_THREADS,
     SIAN_MAX_BATCH, SIAN_MAX_WAIT_MS, SIAN_QUEUE_LIMIT, SIAN_RETENTION_HOURS, SIAN_MAX_UPLOAD_MB,
-    SIAN_MAX_STYLE_MPX, SIAN_RESPONSE_WAIT_S, SIAN_API_KEYS, SIAN_ALLOW_ANONYMOUS,
-    SIAN_RATE_LIMIT, SIAN_TRUSTED_PROXIES, SIAN_DRAIN_S, SIAN_LOG_FORMAT.
+    SIAN_MAX_STYLE_MPX, SIAN_MAX_STYLES, SIAN_RESPONSE_WAIT_S, SIAN_API_KEYS,
+    SIAN_ALLOW_ANONYMOUS, SIAN_RATE_LIMIT, SIAN_TRUSTED_PROXIES, SIAN_DRAIN_S, SIAN_LOG_FORMAT.
     """
     from app.server import run
     from app.settings import Settings
@@ -129,7 +129,7 @@ def worker(
 
     It takes jobs from Redis (SIAN_BROKER_URL) and runs them on one device. The settings are
     environment variables, see docs/http-api.md; front ends and workers share SIAN_BROKER_URL,
-    SIAN_ARTIFACTS_URL (or the same absolute SIAN_DATA_DIR), SIAN_CHECKPOINT and
+    SIAN_ARTIFACTS_URL (or the same absolute SIAN_DATA_DIR), SIAN_CHECKPOINT, SIAN_MAX_STYLES and
     SIAN_RETENTION_HOURS. SIGTERM lets the batch on the device finish; the rest goes back to the
     queue.
     """
@@ -175,7 +175,15 @@ def synthesize(
         ),
     ],
     style: Annotated[
-        Path | None, typer.Option(help="Reference image: PNG, JPEG or TIFF, 64 px a side or more.")
+        list[Path] | None,
+        typer.Option(
+            help="Reference image: PNG, JPEG or TIFF, 64 px a side or more. Up to 8 times, to mix "
+            "them with --weights."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="Of several --style in their order, as a JSON list: [0.7, 0.3]."),
     ] = None,
     organ: Annotated[str | None, typer.Option(help="Preset, see 'sian styles'.")] = None,
     styles: Annotated[
@@ -210,13 +218,14 @@ def synthesize(
 ) -> None:
     """Make tiles from a mask, without a server.
 
-    Give exactly one of --style, --organ and --styles. The same mask, style and seed give the
-    same bytes, here and from the service.
+    Give exactly one of --style (several with --weights), --organ and --styles. The same mask,
+    style and seed give the same bytes, here and from the service.
     """
     from app.masks_cli import parse_size
     from app.settings import Settings
     from worker import synthesis
-    from worker.request import Style, SynthesisRequest, draw_seed, parse_weights, sha256
+    from worker.request import SynthesisRequest, draw_seed, sha256
+    from worker.style import Style
     from worker.work import work_on
 
     if out.suffix.lower() not in (".png", ".tif"):
@@ -226,13 +235,14 @@ def synthesize(
         )
     settings = Settings.load(checkpoint=checkpoint, device=device)
     mask_bytes = read(mask, "mask", MaskMissing)
-    image = read(style, "style image", StyleMissing) if style is not None else None
+    images = [read(path, "style image", StyleMissing) for path in style or ()]
     request = SynthesisRequest(
         mask_sha256=sha256(mask_bytes),
-        style=Style(
-            organ=organ,
-            weights=parse_weights(styles) if styles is not None else None,
-            image_sha256=sha256(image) if image is not None else None,
+        style=Style.of(
+            name=organ,
+            weights=styles,
+            images_sha256=[sha256(image) for image in images],
+            image_weights=weights,
         ),
         seed=seed if seed is not None else draw_seed(),
         n=n,
@@ -243,7 +253,7 @@ def synthesize(
     synthesizer = synthesis.load(
         settings.checkpoint, device=settings.device, threads=settings.threads
     )
-    work = work_on(synthesizer, request, mask_bytes, image)
+    work = work_on(synthesizer, request, mask_bytes, images)
     if out.suffix.lower() != work.suffix:
         raise ParameterInvalid(
             f"--out {out}: the tile of a mask of this size is a {work.suffix} file; give it that "

@@ -13,7 +13,7 @@ Needs the extra ``client``.
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -24,6 +24,7 @@ from app.client_flows import (
     Call,
     Flow,
     Image,
+    Images,
     Mask,
     MaskFile,
     MaskReading,
@@ -79,24 +80,27 @@ class _Operations:
     def _submit(
         self,
         mask: Mask,
-        style: Image | None,
+        style: Images | None,
+        weights: Sequence[float] | None,
         organ: str | None,
         styles: Mapping[str, float] | None,
         options: Options,
     ) -> Flow[JobDocument]:
-        fields = {"organ": organ, "styles": styles, **options}
+        of_images = None if weights is None else list(weights)
+        fields = {"weights": of_images, "organ": organ, "styles": styles, **options}
         return flows.submit(mask, style=style, fields=fields, patience_s=self._patience_s)
 
     def _synthesize(
         self,
         mask: Mask,
-        style: Image | None,
+        style: Images | None,
+        weights: Sequence[float] | None,
         organ: str | None,
         styles: Mapping[str, float] | None,
         on_progress: OnProgress,
         options: Options,
     ) -> Flow[list[Tile]]:
-        job = yield from self._submit(mask, style, organ, styles, options)
+        job = yield from self._submit(mask, style, weights, organ, styles, options)
         job = yield from flows.wait(job, on_progress=on_progress, patience_s=self._patience_s)
         found = yield from flows.tiles(job, self._patience_s)
         return found
@@ -143,7 +147,8 @@ class Client(_Operations):
         self,
         mask: Mask,
         *,
-        style: Image | None = None,
+        style: Images | None = None,
+        weights: Sequence[float] | None = None,
         organ: str | None = None,
         styles: Mapping[str, float] | None = None,
         on_progress: OnProgress = _ignore,
@@ -152,23 +157,27 @@ class Client(_Operations):
         """Tiles of a mask, once they are done.
 
         Args:
+            style: an image, or up to eight that are mixed by ``weights``.
             on_progress: called with the job whenever it was looked at.
 
         Raises SianError.
         """
-        return self._run(self._synthesize(mask, style, organ, styles, on_progress, options))
+        return self._run(
+            self._synthesize(mask, style, weights, organ, styles, on_progress, options)
+        )
 
     def submit(
         self,
         mask: Mask,
         *,
-        style: Image | None = None,
+        style: Images | None = None,
+        weights: Sequence[float] | None = None,
         organ: str | None = None,
         styles: Mapping[str, float] | None = None,
         **options: Unpack[Options],
     ) -> JobDocument:
         """As ``synthesize``, without waiting for the tiles."""
-        return self._run(self._submit(mask, style, organ, styles, options))
+        return self._run(self._submit(mask, style, weights, organ, styles, options))
 
     def wait(self, job: JobDocument, *, on_progress: OnProgress = _ignore) -> JobDocument:
         """The job once it has succeeded. Raises what it failed with, or JobCanceled."""
@@ -188,8 +197,18 @@ class Client(_Operations):
     def styles(self) -> StylesDocument:
         return self._run(flows.get_styles(self._patience_s))
 
-    def style(self, organ: str) -> StyleDocument:
-        return self._run(flows.get_style(organ, self._patience_s))
+    def style(self, name: str) -> StyleDocument:
+        """A preset or a custom style."""
+        return self._run(flows.get_style(name, self._patience_s))
+
+    def keep_style(self, image: Image, name: str, *, mpp: float | None = None) -> StyleDocument:
+        """Have a reference image encoded and kept under a name, to be used as ``organ`` and in
+        ``styles``. Raises StyleNameTaken if another image has it."""
+        return self._run(flows.keep_style(image, {"name": name, "mpp": mpp}, self._patience_s))
+
+    def delete_style(self, name: str) -> None:
+        """Delete a custom style."""
+        self._run(flows.delete_style(name, self._patience_s))
 
     def model(self) -> ModelCard:
         return self._run(flows.get_model(self._patience_s))
@@ -257,24 +276,28 @@ class AsyncClient(_Operations):
         self,
         mask: Mask,
         *,
-        style: Image | None = None,
+        style: Images | None = None,
+        weights: Sequence[float] | None = None,
         organ: str | None = None,
         styles: Mapping[str, float] | None = None,
         on_progress: OnProgress = _ignore,
         **options: Unpack[Options],
     ) -> list[Tile]:
-        return await self._run(self._synthesize(mask, style, organ, styles, on_progress, options))
+        return await self._run(
+            self._synthesize(mask, style, weights, organ, styles, on_progress, options)
+        )
 
     async def submit(
         self,
         mask: Mask,
         *,
-        style: Image | None = None,
+        style: Images | None = None,
+        weights: Sequence[float] | None = None,
         organ: str | None = None,
         styles: Mapping[str, float] | None = None,
         **options: Unpack[Options],
     ) -> JobDocument:
-        return await self._run(self._submit(mask, style, organ, styles, options))
+        return await self._run(self._submit(mask, style, weights, organ, styles, options))
 
     async def wait(self, job: JobDocument, *, on_progress: OnProgress = _ignore) -> JobDocument:
         flow = flows.wait(job, on_progress=on_progress, patience_s=self._patience_s)
@@ -292,8 +315,18 @@ class AsyncClient(_Operations):
     async def styles(self) -> StylesDocument:
         return await self._run(flows.get_styles(self._patience_s))
 
-    async def style(self, organ: str) -> StyleDocument:
-        return await self._run(flows.get_style(organ, self._patience_s))
+    async def style(self, name: str) -> StyleDocument:
+        return await self._run(flows.get_style(name, self._patience_s))
+
+    async def keep_style(
+        self, image: Image, name: str, *, mpp: float | None = None
+    ) -> StyleDocument:
+        return await self._run(
+            flows.keep_style(image, {"name": name, "mpp": mpp}, self._patience_s)
+        )
+
+    async def delete_style(self, name: str) -> None:
+        await self._run(flows.delete_style(name, self._patience_s))
 
     async def model(self) -> ModelCard:
         return await self._run(flows.get_model(self._patience_s))

@@ -7,10 +7,11 @@ A flow is a generator that yields what is to be done, a ``Call`` or a ``Pause``,
 import json
 import time
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ from model.formats import MaskFormat, write_mask
 Mask = bytes | Path | NDArray[Any]
 """A file's content, a file, or the ids (H, W) themselves."""
 Image = bytes | Path
+Images = Image | Sequence[Image]
+"""A reference image, or several that are mixed."""
 OnProgress = Callable[[JobDocument], None]
 
 
@@ -77,7 +80,7 @@ class Call:
     safe: bool = True
     headers: Mapping[str, str] = field(default_factory=dict)
     fields: Mapping[str, str] | None = None
-    files: Mapping[str, bytes] | None = None
+    files: Sequence[tuple[str, bytes]] | None = None
     body: Any = None
 
 
@@ -153,17 +156,36 @@ def call(wanted: Call, patience_s: float) -> Flow[Reply]:
 def submit(
     mask: Mask,
     *,
-    style: Image | None,
+    style: Images | None,
     fields: Mapping[str, object],
     patience_s: float,
 ) -> Flow[JobDocument]:
     """POST /synthesize, not waiting for the tiles. fields: those that are not None are sent."""
-    files = {"mask": mask_bytes(mask)}
-    if style is not None:
-        files["style"] = _bytes(style)
+    images = [] if style is None else [style] if isinstance(style, bytes | Path) else style
+    files = [("mask", mask_bytes(mask)), *(("style", _bytes(image)) for image in images)]
+    job = yield from _submit("/synthesize", files, fields, patience_s)
+    return job
+
+
+def keep_style(
+    image: Image, fields: Mapping[str, object], patience_s: float
+) -> Flow[StyleDocument]:
+    """POST /styles until it is kept. fields: as in ``submit``, the name among them."""
+    job = yield from _submit("/styles", [("style", _bytes(image))], fields, patience_s)
+    job = yield from wait(job, on_progress=lambda job: None, patience_s=patience_s)
+    style = yield from get_style(str(fields["name"]), patience_s)
+    return style
+
+
+def _submit(
+    path: str,
+    files: Sequence[tuple[str, bytes]],
+    fields: Mapping[str, object],
+    patience_s: float,
+) -> Flow[JobDocument]:
     wanted = Call(
         "POST",
-        "/synthesize",
+        path,
         headers={
             "Accept": "application/json",
             "Prefer": "respond-async",
@@ -207,6 +229,7 @@ def tiles(job: JobDocument, patience_s: float) -> Flow[list[Tile]]:
     """The tiles that are stored so far."""
     found = []
     for output in job.outputs:
+        assert output.seed is not None  # a tile has one
         reply = yield from call(Call("GET", output.href), patience_s)
         manifest = yield from call(Call("GET", output.manifest), patience_s)
         found.append(
@@ -226,9 +249,14 @@ def get_styles(patience_s: float) -> Flow[StylesDocument]:
     return StylesDocument.model_validate_json(reply.content)
 
 
-def get_style(organ: str, patience_s: float) -> Flow[StyleDocument]:
-    reply = yield from call(Call("GET", f"/styles/{organ}"), patience_s)
+def get_style(name: str, patience_s: float) -> Flow[StyleDocument]:
+    reply = yield from call(Call("GET", _style_path(name)), patience_s)
     return StyleDocument.model_validate_json(reply.content)
+
+
+def delete_style(name: str, patience_s: float) -> Flow[None]:
+    """Delete a custom style."""
+    yield from call(Call("DELETE", _style_path(name)), patience_s)
 
 
 def get_model(patience_s: float) -> Flow[ModelCard]:
@@ -251,7 +279,7 @@ def convert_mask(
         "POST",
         "/masks/convert",
         fields={**dict(_texts(fields)), "format": format},
-        files={"mask": mask_bytes(mask)},
+        files=[("mask", mask_bytes(mask))],
     )
     reply = yield from call(wanted, patience_s)
     return MaskFile(reply.content, format)
@@ -262,13 +290,17 @@ def mask_bytes(mask: Mask) -> bytes:
     return write_mask(mask, "tiff") if isinstance(mask, np.ndarray) else _bytes(mask)
 
 
+def _style_path(name: str) -> str:
+    return f"/styles/{quote(name, safe='')}"
+
+
 def _bytes(content: bytes | Path) -> bytes:
     return content.read_bytes() if isinstance(content, Path) else content
 
 
 def _texts(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     for name, value in fields.items():
-        if isinstance(value, bool | Mapping):
+        if isinstance(value, bool | Mapping | list | tuple):
             yield name, json.dumps(value)
         elif value is not None:
             yield name, str(value)

@@ -14,7 +14,8 @@ from model.styles import StyleBank
 from worker import synthesis
 from worker.dataset.folder import DatasetFolder, request_in
 from worker.dataset.request import DatasetRequest
-from worker.request import draw_seed, parse_weights
+from worker.request import draw_seed
+from worker.style import parse_weights
 
 
 def make(

@@ -181,6 +181,7 @@ def build_engine(
         jobs,
         artifacts,
         max_batch=settings.max_batch,
+        max_styles=settings.max_styles,
         max_wait_s=settings.max_wait_ms / 1000,
         on_failure=on_failure,
     )

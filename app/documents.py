@@ -7,7 +7,9 @@ from fastapi import Request
 from app.schemas import JobDocument, JobError, JobLinks, OutputDocument, Progress
 from app.service import Service
 from app.waiting import Moment
-from worker.jobs import Job
+from worker.dataset.part import DatasetPart
+from worker.job_request import StyleRequest
+from worker.jobs import Job, JobState
 
 
 def job_document(request: Request, service: Service, moment: Moment) -> JobDocument:
@@ -21,6 +23,7 @@ def job_document(request: Request, service: Service, moment: Moment) -> JobDocum
     self = job_path(request, job.id)
     return JobDocument(
         id=job.id,
+        kind=job.request.kind,
         status=job.state,
         position=moment.position,
         attempts=job.attempts,
@@ -37,6 +40,8 @@ def job_document(request: Request, service: Service, moment: Moment) -> JobDocum
             events=request.url_for("get_events", job_id=job.id).path,
             cancel=None if job.is_finished else self,
             remove=self if job.is_finished else None,
+            dataset=_dataset_path(request, job),
+            style=_style_path(request, job),
         ),
         outputs=[
             OutputDocument(
@@ -53,7 +58,23 @@ def job_document(request: Request, service: Service, moment: Moment) -> JobDocum
 def _progress(job: Job) -> Progress:
     if job.progress is not None:
         return Progress(done=job.progress.done, total=job.progress.total, unit="windows")
-    return Progress(done=len(job.outputs), total=job.request.n, unit="tiles")
+    return Progress(done=len(job.outputs), total=job.request.n, unit=job.request.unit)
+
+
+def _dataset_path(request: Request, job: Job) -> str | None:
+    part = job.request
+    if not isinstance(part, DatasetPart):
+        return None
+    return request.url_for("get_dataset", dataset_id=part.dataset_id).path
+
+
+def _style_path(request: Request, job: Job) -> str | None:
+    wanted = job.request
+    if not isinstance(wanted, StyleRequest) or wanted.name is None:
+        return None
+    if job.state is not JobState.SUCCEEDED:
+        return None
+    return request.url_for("get_style", name=wanted.name).path
 
 
 def job_path(request: Request, job_id: str) -> str:

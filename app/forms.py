@@ -1,6 +1,8 @@
 """The multipart fields of POST /synthesize."""
 
+import hashlib
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -10,7 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 from app import problems
 from app.field_errors import LONGEST_DEADLINE_S
 from model import errors
-from model.errors import ParameterInvalid, SianError, StorageUnavailable, StyleConflict
+from model.errors import ParameterInvalid, SianError, StorageUnavailable
 from model.formats import MIN_SIDE
 from model.tiling import LARGEST_TILED_PX
 from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
@@ -22,6 +24,7 @@ _FIELDS = frozenset(
         "style",
         "organ",
         "styles",
+        "weights",
         "seed",
         "n",
         "mpp",
@@ -41,6 +44,27 @@ LabelComponents = Annotated[
         description="For a binary mask or a class map: make every connected component one nucleus. "
         "Nuclei that touch merge.",
         examples=[False],
+    ),
+]
+Mpp = Annotated[
+    float | SkipJsonSchema[None],
+    Form(
+        ge=MPP_RANGE[0],
+        le=MPP_RANGE[1],
+        description="Micrometres per pixel of the images that are sent, mask or style: 0.25 is "
+        "40x, 0.5 is 20x. If it differs from the checkpoint's by more than 5 %, they are resampled "
+        "to the checkpoint's, and a tile back to the mask's.",
+        examples=[0.25],
+    ),
+]
+DeadlineS = Annotated[
+    float | SkipJsonSchema[None],
+    Form(
+        gt=0,
+        le=LONGEST_DEADLINE_S,
+        description="Seconds after which the result is of no use: a job that has not been "
+        "started by then is dropped, with the error `deadline_exceeded`.",
+        examples=[30],
     ),
 ]
 Width = Annotated[
@@ -77,6 +101,13 @@ MASK_ERRORS: tuple[type[SianError], ...] = (
     errors.MaskShape,
 )
 """What may be wrong with the file of a mask."""
+STYLE_ERRORS: tuple[type[SianError], ...] = (
+    errors.StyleMissing,
+    errors.StyleUnreadable,
+    errors.StyleTooSmall,
+    errors.StyleTooLarge,
+)
+"""What may be wrong with a style image."""
 
 
 def mask_size(width: int | None, height: int | None) -> tuple[int, int] | None:
@@ -93,9 +124,10 @@ class SynthesisForm:
     """The fields, of the right type and in range, but not yet looked into."""
 
     mask: UploadFile
-    style: UploadFile | None
+    style_images: tuple[UploadFile, ...]
     organ: str | None
     styles: str | None
+    weights: str | None
     seed: int | None
     n: int
     mpp: float | None
@@ -106,9 +138,8 @@ class SynthesisForm:
     async def close(self) -> None:
         """Free what the files take up, in memory or on the disk, which the server would do only
         when it has answered."""
-        for file in (self.mask, self.style):
-            if file is not None:
-                await file.close()
+        for file in (self.mask, *self.style_images):
+            await file.close()
 
 
 async def synthesis_form(
@@ -123,27 +154,36 @@ async def synthesis_form(
         ),
     ],
     style: Annotated[
-        UploadFile | SkipJsonSchema[None],
+        list[UploadFile] | SkipJsonSchema[None],
         File(
             description="Reference image of H&E-stained tissue whose stain and texture the tile "
-            "takes: PNG, JPEG or TIFF, at least 64 pixels a side.",
-            examples=["reference.png"],
+            "takes: PNG, JPEG or TIFF, at least 64 pixels a side. Up to 8 of them are mixed, with "
+            "`weights`.",
+            examples=[["reference.png"]],
         ),
     ] = None,
     organ: Annotated[
         str | SkipJsonSchema[None],
         Form(
-            description="Name of a preset, from `GET /styles`. Each tile takes one of its "
-            "exemplars, chosen by the tile's seed.",
+            description="Name of a preset or of a custom style, from `GET /styles`. Of a preset "
+            "each tile takes one of its exemplars, chosen by the tile's seed.",
             examples=["kidney"],
         ),
     ] = None,
     styles: Annotated[
         str | SkipJsonSchema[None],
         Form(
-            description="Mix of presets: a JSON object, organ to weight. The weights need not "
-            "sum to 1.",
+            description="Mix of presets and custom styles: a JSON object, name to weight. The "
+            "weights need not sum to 1.",
             examples=['{"kidney": 0.7, "liver": 0.3}'],
+        ),
+    ] = None,
+    weights: Annotated[
+        str | SkipJsonSchema[None],
+        Form(
+            description="Of several style images: a JSON list with as many numbers, in the order "
+            "of the images. They need not sum to 1.",
+            examples=["[0.7, 0.3]"],
         ),
     ] = None,
     seed: Annotated[
@@ -166,48 +206,20 @@ async def synthesis_form(
             examples=[1],
         ),
     ] = 1,
-    mpp: Annotated[
-        float | SkipJsonSchema[None],
-        Form(
-            ge=MPP_RANGE[0],
-            le=MPP_RANGE[1],
-            description="Micrometres per pixel of the mask and of the style image: 0.25 is 40x, "
-            "0.5 is 20x. If it differs from the checkpoint's by more than 5 %, mask and style are "
-            "resampled to the checkpoint's and the tile back to the mask's.",
-            examples=[0.25],
-        ),
-    ] = None,
+    mpp: Mpp = None,
     label_components: LabelComponents = False,
     width: Width = None,
     height: Height = None,
-    deadline_s: Annotated[
-        float | SkipJsonSchema[None],
-        Form(
-            gt=0,
-            le=LONGEST_DEADLINE_S,
-            description="Seconds after which the tiles are of no use: a job that has not been "
-            "started by then is dropped, with the error `deadline_exceeded`.",
-            examples=[30],
-        ),
-    ] = None,
+    deadline_s: DeadlineS = None,
 ) -> SynthesisForm:
-    """Raises ParameterInvalid, StyleConflict for fields that are unknown or sent twice."""
-    sent = [name for name, _ in (await request.form()).multi_items()]
-    unknown = sorted(set(sent) - _FIELDS)
-    if unknown:
-        raise ParameterInvalid(
-            f"There is no field {unknown[0]!r}; the fields are {', '.join(sorted(_FIELDS))}."
-        )
-    twice = sorted({name for name in sent if sent.count(name) > 1})
-    if "style" in twice:
-        raise StyleConflict("Several style images were sent; send exactly one.")
-    if twice:
-        raise ParameterInvalid(f"The field {twice[0]!r} was sent twice; send it once.")
+    """Raises ParameterInvalid for fields that are unknown or sent twice."""
+    await check_fields(request, _FIELDS, repeatable={"style"})
     return SynthesisForm(
         mask=mask,
-        style=style,
+        style_images=tuple(style or ()),
         organ=organ,
         styles=styles,
+        weights=weights,
         seed=seed,
         n=n,
         mpp=mpp,
@@ -215,6 +227,28 @@ async def synthesis_form(
         mask_size=mask_size(width, height),
         deadline_s=deadline_s,
     )
+
+
+async def check_fields(
+    request: Request, known: Collection[str], *, repeatable: Collection[str] = ()
+) -> None:
+    """Raises ParameterInvalid for fields that are unknown, or sent twice and not repeatable."""
+    sent = [name for name, _ in (await request.form()).multi_items()]
+    unknown = sorted(set(sent) - set(known))
+    if unknown:
+        raise ParameterInvalid(
+            f"There is no field {unknown[0]!r}; the fields are {', '.join(sorted(known))}."
+        )
+    twice = sorted({name for name in sent if sent.count(name) > 1} - set(repeatable))
+    if twice:
+        raise ParameterInvalid(f"The field {twice[0]!r} was sent twice; send it once.")
+
+
+def sha256_of(upload: UploadFile) -> str:
+    """Of a file that is not held in memory, and can be read again after it."""
+    digest = hashlib.file_digest(upload.file, "sha256").hexdigest()  # type: ignore[arg-type]
+    upload.file.seek(0)
+    return digest
 
 
 async def on_http_exception(request: Request, error: Exception) -> Response:

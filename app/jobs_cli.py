@@ -2,7 +2,7 @@
 
 It reads the job records themselves, so it needs no server and no API key, but access to Redis
 (SIAN_BROKER_URL) or to the data folder (SIAN_DATA_DIR). To cancel a job also removes its mask and
-style image, where the files of jobs are within reach.
+style images, where the files of jobs are within reach.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def list_jobs(
         found = (job for job in _youngest(store) if state in (None, job.state))
         rows = [_row(job, positions.get(job.id)) for job in islice(found, limit)]
     if rows:
-        _print_table([("ID", "STATE", "AHEAD", "AGE", "ATTEMPTS", "TILES", "ERROR"), *rows])
+        _print_table([("ID", "STATE", "AHEAD", "AGE", "ATTEMPTS", "OUTPUTS", "ERROR"), *rows])
 
 
 @jobs.command()
@@ -64,7 +64,9 @@ def show(job_id: JobId) -> None:
     """One job's record, as JSON."""
     with _store() as store:
         job, position = store.get(job_id), store.position(job_id)
-    print(json.dumps({**asdict(job), "position": position}, indent=2, default=_text))
+    request = {"kind": job.request.kind, **json.loads(job.request.to_json())}
+    record = {**asdict(job), "request": request, "position": position}
+    print(json.dumps(record, indent=2, default=_text))
 
 
 @jobs.command()

@@ -18,7 +18,7 @@ from app.methods import Methods, add_head
 from app.metrics import HttpMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.rate_limit import RateLimiting
-from app.routes import events, health, jobs, masks, outputs, studio, styles, synthesize
+from app.routes import datasets, events, health, jobs, masks, outputs, studio, styles, synthesize
 from app.service import Service
 from app.settings import Settings
 from model.errors import SianError
@@ -51,7 +51,9 @@ def create_app(
     parts = deployment.build(settings, on_failure=on_failure)
     app.state.service = parts
     app.state.http_metrics = HttpMetrics()
-    for routes in (synthesize, jobs, events, outputs, styles, masks, health, studio):
+    for routes in (
+        synthesize, jobs, events, outputs, styles, masks, datasets, health, studio,
+    ):  # fmt: skip
         app.include_router(routes.router)
     add_head(app)
     app.add_exception_handler(SianError, problems.on_sian_error)

@@ -9,7 +9,8 @@ from app.auth import OPEN_PATHS
 
 DESCRIPTION = """\
 Annotated H&E on demand. Send an instance mask that says where every nucleus lies, and a style:
-a reference image, an organ preset or a mix of presets. Back comes a synthetic tile whose nuclei
+one or several reference images, an organ preset, a custom style that this service keeps, or a mix
+of those. Back comes a synthetic tile whose nuclei
 lie exactly there, in that stain and texture.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`. Every response carries

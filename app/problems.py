@@ -18,6 +18,7 @@ from model.errors import (
     ParameterInvalid,
     RequestInFlight,
     SianError,
+    StyleMissing,
     TryAgainLater,
 )
 
@@ -68,14 +69,21 @@ OUTCOMES: dict[type[SianError], Outcome] = {
     errors.StyleTooSmall: Outcome(422, Exit.DATA),
     errors.StyleTooLarge: Outcome(413, Exit.DATA),
     errors.StyleWeightsInvalid: Outcome(422, Exit.USAGE),
+    errors.StyleNameInvalid: Outcome(422, Exit.USAGE),
     errors.ServiceError: Outcome(500, Exit.SOFTWARE),
     errors.JobUnknown: Outcome(404, Exit.DATA),
     errors.JobExpired: Outcome(410, Exit.DATA),
+    errors.JobKindUnknown: Outcome(500, Exit.SOFTWARE),
     errors.OutputUnknown: Outcome(404, Exit.DATA),
     errors.JobCanceled: Outcome(409, Exit.DATA),
+    errors.DatasetUnfinished: Outcome(409, Exit.TEMPORARY),
     errors.NotAcceptable: Outcome(406, Exit.USAGE),
     errors.KeyInvalid: Outcome(401, Exit.NO_PERMISSION),
     errors.RequestInFlight: Outcome(409, Exit.TEMPORARY),
+    errors.StyleNameTaken: Outcome(409, Exit.DATA),
+    errors.StyleIsPreset: Outcome(409, Exit.USAGE),
+    errors.StyleOutdated: Outcome(409, Exit.DATA),
+    errors.StylesFull: Outcome(409, Exit.DATA),
     errors.TryAgainLater: Outcome(503, Exit.TEMPORARY),
     errors.QueueFull: Outcome(429, Exit.TEMPORARY),
     errors.RateLimited: Outcome(429, Exit.TEMPORARY),
@@ -199,10 +207,17 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
             request,
             MaskMissing(f"The mask {what}: send it as a file in the multipart field 'mask'."),
         )
+    if "style" in by_field and by_field["style"]["type"] == "missing":
+        return await on_sian_error(
+            request,
+            StyleMissing(
+                "The style image is missing: send it as a file in the multipart field 'style'."
+            ),
+        )
     if "style" in by_field:
         reason = (
-            "style: must be a file, was sent as text. Names of presets go into the field "
-            "'organ', weights into 'styles'."
+            "style: must be a file, was sent as text. Names of presets and custom styles go into "
+            "the field 'organ' of POST /synthesize, weights of such names into 'styles'."
         )
     else:
         said = (field_errors.reason(name, entry) for name, entry in by_field.items())
@@ -211,7 +226,7 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
 
 
 _BODIES = {
-    "multipart/form-data": "multipart/form-data with a file field 'mask'",
+    "multipart/form-data": "multipart/form-data, with each image as a file",
     "application/json": "application/json",
 }
 

@@ -1,4 +1,4 @@
-"""How many requests for tiles and masks each client may send."""
+"""How many requests for tiles, styles, masks and datasets each client may send."""
 
 import math
 import time
@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.problems import on_sian_error
 from model.errors import RateLimited, TryAgainLater
 
-_COUNTED = frozenset({"/synthesize", "/masks", "/masks/convert"})
+_COUNTED = frozenset({"/synthesize", "/styles", "/masks", "/masks/convert", "/datasets"})
 """Where a POST is work."""
 
 
@@ -72,15 +72,15 @@ class RateLimit:
             if refused or not self._limiter.hit(limit, client):
                 resets_at, _ = self._limiter.get_window_stats(limit, client)
                 raise RateLimited(
-                    f"More than {self._text} requests for tiles and masks were sent; wait a "
-                    "little.",
+                    f"More than {self._text} requests for tiles, styles, masks and datasets were "
+                    "sent; wait a little.",
                     retry_after_s=max(1, math.ceil(resets_at - time.time())),
                 )
 
 
 class RateLimiting:
-    """Refuses requests for tiles and masks that are too many, before their body is read. Of an
-    API key where keys are set, else of an address."""
+    """Refuses requests for tiles, styles, masks and datasets that are too many, before their body
+    is read. Of an API key where keys are set, else of an address."""
 
     def __init__(self, app: ASGIApp, *, rate_limit: RateLimit) -> None:
         self.app = app

@@ -23,12 +23,12 @@ class Problem(BaseModel):
 
 
 class Progress(BaseModel):
-    done: int = Field(description="Tiles that are stored, or windows painted.", examples=[1])
-    total: int = Field(description="Tiles that were asked for, or windows in all.", examples=[4])
+    done: int = Field(description="Outputs that are stored, or windows painted.", examples=[1])
+    total: int = Field(description="Outputs that were asked for, or windows in all.", examples=[4])
     unit: str = Field(
-        description="`tiles`; or `windows` while a tile of a mask above 1024 px a side is painted "
-        "part by part.",
-        json_schema_extra={"enum": ["tiles", "windows"]},
+        description="`tiles`, or `styles`; or `windows` while a tile of a mask above 1024 px a "
+        "side is painted part by part.",
+        json_schema_extra={"enum": ["tiles", "styles", "windows", "outputs"]},
         examples=["tiles"],
     )
 
@@ -51,22 +51,37 @@ class JobLinks(BaseModel):
         description="DELETE this to remove the job and its tiles; null until it has finished.",
         examples=[f"/jobs/{_ID}"],
     )
+    dataset: str | None = Field(
+        description="The dataset that the job makes a part of; null if there is none.",
+        examples=[None],
+    )
+    style: str | None = Field(
+        description="The style that the job has encoded and kept; null if there is none.",
+        examples=[None],
+    )
 
 
 class OutputDocument(BaseModel):
-    href: str = Field(description="The tile, a PNG or a TIFF.", examples=[f"/jobs/{_ID}/outputs/0"])
+    href: str = Field(
+        description="The tile, a PNG or a TIFF; or the encoded style, JSON.",
+        examples=[f"/jobs/{_ID}/outputs/0"],
+    )
     manifest: str = Field(
-        description="What the tile was made from, JSON.",
+        description="What it was made from, JSON.",
         examples=[f"/jobs/{_ID}/outputs/0/manifest"],
     )
-    seed: int = Field(description="Seed of this tile.", examples=[7])
+    seed: int | None = Field(description="Seed of this tile; null of a style.", examples=[7])
     sha256: str = Field(description="SHA-256 of the file.", examples=[_SHA256])
 
 
 class JobDocument(BaseModel):
-    """A job: one request for one or more tiles of one mask."""
+    """A job: one request for one or more tiles of one mask, or for a style to be encoded; or a
+    part of a dataset."""
 
     id: str = Field(examples=[_ID])
+    kind: str = Field(
+        description="What it makes: `tile`, `style`, or part of a `dataset`.", examples=["tile"]
+    )
     status: str = Field(
         description="queued, running, succeeded, failed or canceled.",
         json_schema_extra={"enum": ["queued", "running", "succeeded", "failed", "canceled"]},
@@ -80,41 +95,67 @@ class JobDocument(BaseModel):
     )
     error: JobError | None = Field(description="Why it failed; null otherwise.")
     progress: Progress
-    seed: int = Field(description="Seed of the first tile, given or drawn.", examples=[7])
+    seed: int | None = Field(
+        description="Seed of the first tile, given or drawn; null of a job that makes none.",
+        examples=[7],
+    )
     created_at: datetime = Field(description="UTC.")
     started_at: datetime | None = Field(description="UTC; null until it is first started.")
     finished_at: datetime | None = Field(
         description="UTC; null until succeeded, failed or canceled."
     )
     expires_at: datetime | None = Field(
-        description="UTC; after it the tiles are removed. Null until finished."
+        description="UTC; after it the outputs are removed. Null until finished."
     )
     deadline_at: datetime | None = Field(
         description="UTC; it is dropped if it has not been started by then. Null without one."
     )
     links: JobLinks
-    outputs: list[OutputDocument] = Field(description="The tiles stored so far, in order.")
+    outputs: list[OutputDocument] = Field(description="Those stored so far, in order.")
 
 
 class StyleStatistics(BaseModel):
-    """Of the organ's exemplars."""
+    """Of the exemplars of a style."""
 
     mean: list[float] = Field(description="Mean style vector, `style_dim` numbers.")
     std: list[float] = Field(description="Standard deviation of each entry (divisor: count).")
 
 
 class StyleLinks(BaseModel):
-    self: str = Field(examples=["/styles/kidney"])
-    thumbnail: str = Field(examples=["/styles/kidney/thumbnail"])
+    self: str | None = Field(
+        description="This style; null of one that is not kept.", examples=["/styles/kidney"]
+    )
+    thumbnail: str | None = Field(
+        description="A tile in this style; presets have one.",
+        examples=["/styles/kidney/thumbnail"],
+    )
+
+
+_STYLE_NAME = "What the field `organ`, and the weights in `styles`, call it"
+_STYLE_KIND = Field(
+    description="`preset`, which came with the checkpoint, or `custom`, which `POST /styles` made.",
+    json_schema_extra={"enum": ["preset", "custom"]},
+    examples=["preset"],
+)
+_STYLE_ORGAN = Field(
+    description="Of a preset: the organ of its slides. Null of a custom style.", examples=["kidney"]
+)
 
 
 class StyleSummary(BaseModel):
-    organ: str = Field(description="Name of the preset.", examples=["kidney"])
+    name: str = Field(description=f"{_STYLE_NAME}.", examples=["kidney"])
+    kind: str = _STYLE_KIND
+    organ: str | None = _STYLE_ORGAN
     exemplars: int = Field(description="How many style vectors it holds.", examples=[12])
     spread: float = Field(
         description="Root mean square distance of the exemplars from their mean: how much the "
         "stain varies within the organ.",
         examples=[1.7],
+    )
+    outdated: bool = Field(
+        description="Whether another checkpoint encoded it, so that it cannot be used: send its "
+        "image again under the same name, or delete it.",
+        examples=[False],
     )
     links: StyleLinks
 
@@ -127,13 +168,20 @@ class StylesDocument(BaseModel):
 class Exemplar(BaseModel):
     vector: list[float] = Field(description="Style vector, `style_dim` numbers.")
     source: dict[str, Any] = Field(
-        description="Where it was taken from, as the checkpoint's card says.",
+        description="Where it was taken from: of a preset as the checkpoint's card says, of a "
+        "custom style `image_sha256` and `mpp` of the image.",
         examples=[{"slide": "TCGA-B0-5711-01Z-00-DX1", "top": 122, "left": 122, "side": 256}],
     )
 
 
 class StyleDocument(BaseModel):
-    organ: str = Field(examples=["kidney"])
+    """A style and its vectors: several exemplars of a preset, one of a custom style."""
+
+    name: str | None = Field(
+        description=f"{_STYLE_NAME}; null if it is not kept.", examples=["kidney"]
+    )
+    kind: str = _STYLE_KIND
+    organ: str | None = _STYLE_ORGAN
     style_dim: int = Field(examples=[73])
     exemplars: list[Exemplar]
     statistics: StyleStatistics

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, NamedTuple, Protocol
@@ -19,10 +19,11 @@ from model.checkpoint import Card
 from model.errors import QueueFull, StorageUnavailable, StoreUnavailable
 from model.styles import StyleBank
 from worker.artifacts import Artifacts
-from worker.inputs import MASK, STYLE
+from worker.custom_styles import CustomStyles
+from worker.inputs import style_input
+from worker.job_request import JobRequest
 from worker.jobs import Idempotency, Job, JobState, JobStore, full, new_job_id
 from worker.queue import Queue
-from worker.request import SynthesisRequest
 
 _LINE_RETRY_AFTER_S = 5
 _DECODERS = 2
@@ -71,14 +72,16 @@ class Service:
 
     def accept(
         self,
-        request: SynthesisRequest,
-        mask: bytes,
-        style_image: bytes | None,
+        request: JobRequest,
+        files: Mapping[str, bytes],
         *,
         deadline_at: datetime | None = None,
         idempotency: Idempotency | None = None,
     ) -> Accepted:
         """Store a request that has been validated, and queue it.
+
+        Args:
+            files: those of the request, by their names among the artifacts of the job.
 
         Raises:
             QueueFull, IdempotencyMismatch, StoreUnavailable, StorageUnavailable
@@ -86,9 +89,8 @@ class Service:
         job_id = new_job_id()
         try:
             # Files first: whatever is queued can be run, whatever happens to this process.
-            self.artifacts.put(job_id, MASK, mask)
-            if style_image is not None:
-                self.artifacts.put(job_id, STYLE, style_image)
+            for name, data in files.items():
+                self.artifacts.put(job_id, name, data)
             job = self.jobs.create(
                 job_id,
                 request,
@@ -106,12 +108,26 @@ class Service:
             self._remove_files(job_id)
             return Accepted(job, is_new=False)
         logger.info("job %s is accepted", job_id)
+        self.publish(job_id)
+        return Accepted(job, is_new=True)
+
+    def publish(self, job_id: str) -> None:
+        """Tell the queue of a job that was created."""
         try:
             self.queue.submit(job_id)
         except StoreUnavailable as error:
             # The job is on record, so it is accepted; a worker's housekeeping will find it.
             logger.warning("job %s is not published yet: %s", job_id, error)
-        return Accepted(job, is_new=True)
+
+    @property
+    def custom_styles(self) -> CustomStyles:
+        return CustomStyles(self.artifacts, self.card, limit=self.settings.max_styles)
+
+    def check_style_image(self, image: bytes, *, mpp: float | None) -> None:
+        """Raises StyleError, the one that applies, if a style image cannot be used. mpp: its
+        micrometres per pixel; None means the checkpoint's."""
+        max_pixels = int(self.settings.max_style_mpx * 1e6)
+        style_input(image, mpp=mpp, network_mpp=self.card.mpp, max_pixels=max_pixels)
 
     def check_room(self) -> None:
         """Raises QueueFull if another job would not be accepted now; StoreUnavailable."""

@@ -127,6 +127,12 @@ class Settings(BaseSettings):
     max_style_mpx: float = Field(
         32.0, gt=0, allow_inf_nan=False, description="Largest style image, in million pixels."
     )
+    max_styles: int = Field(
+        1000, ge=0, le=100_000, description="How many custom styles are kept; 0 keeps none."
+    )
+    max_dataset_tiles: int = Field(
+        10_000, ge=1, le=100_000, description="Tiles in a dataset that is made on request."
+    )
     response_wait_s: float = Field(
         60.0,
         ge=0,

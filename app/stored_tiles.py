@@ -1,4 +1,4 @@
-"""The files of tiles as answers: whole or in part, and never much of a large one in memory."""
+"""The outputs of jobs as answers: whole or in part, and never much of a large tile in memory."""
 
 from collections.abc import Mapping
 
@@ -6,17 +6,20 @@ from fastapi.responses import Response, StreamingResponse
 
 from app.service import Service
 from model.errors import OutputUnknown
+from worker.custom_styles import SUFFIX as STYLE_SUFFIX
+from worker.dataset.stored import SUFFIX as ZIP_SUFFIX
 from worker.jobs import Job, Output, expired
 
 PNG, TIFF = "image/png", "image/tiff"
-_MEDIA_TYPES = {".png": PNG, ".tif": TIFF}
+JSON, ZIP = "application/json", "application/zip"
+_MEDIA_TYPES = {".png": PNG, ".tif": TIFF, STYLE_SUFFIX: JSON, ZIP_SUFFIX: ZIP}
 
 
 def output_of(job: Job, index: int) -> Output:
     """Raises OutputUnknown."""
     if not 0 <= index < len(job.outputs):
         raise OutputUnknown(
-            f"Job {job.id!r} has no tile {index}: it asks for {job.request.n}, and "
+            f"Job {job.id!r} has no output {index}: it asks for {job.request.n}, and "
             f"{len(job.outputs)} are stored so far (it is {job.state})."
         )
     return job.outputs[index]
@@ -32,7 +35,7 @@ def file_of(service: Service, job: Job, name: str) -> bytes:
 
 
 class StoredTile:
-    """A tile that is stored. size: of its file, in bytes.
+    """An output that is stored. size: of its file, in bytes.
 
     Raises:
         OutputUnknown, JobExpired, StorageUnavailable
@@ -45,11 +48,12 @@ class StoredTile:
         self._media_type = _MEDIA_TYPES[output.suffix]
         self._headers = {
             "ETag": f'"{output.sha256}"',
-            "X-Seed": str(output.seed),
             "Accept-Ranges": "bytes",
         }
+        if output.seed is not None:
+            self._headers["X-Seed"] = str(output.seed)
         self._data: bytes | None = None
-        if self._media_type == PNG:
+        if self._media_type != TIFF:
             self._data = file_of(service, job, self._name)
             self.size = len(self._data)
         else:

@@ -88,7 +88,7 @@ class Waiters:
         Raises JobUnknown, JobExpired, StoreUnavailable; close it with ``aclose``.
         """
         clock = asyncio.get_running_loop().time
-        with self._following(), self._listening(job_id) as news:
+        with self.following(), self._listening(job_id) as news:
             last, told_at = await self._read(jobs, job_id), clock()
             yield last
             while not last.job.is_finished and not self._released:
@@ -99,6 +99,11 @@ class Waiters:
                     last, told_at = moment, clock()
                     yield moment
 
+    @property
+    def are_released(self) -> bool:
+        """Whether streams should end."""
+        return self._released
+
     def check_followers(self) -> None:
         """Raises RateLimited if no more may follow a job."""
         if self._followers >= MOST_FOLLOWERS:
@@ -108,7 +113,8 @@ class Waiters:
             )
 
     @contextlib.contextmanager
-    def _following(self) -> Iterator[None]:
+    def following(self) -> Iterator[None]:
+        """For an event stream, which is counted."""
         self._followers += 1
         try:
             yield

@@ -29,8 +29,9 @@ from worker.engine import Engine
 from worker.inputs import MASK
 from worker.jobs import JobState, new_job_id
 from worker.queue import LocalQueue
-from worker.request import Style, SynthesisRequest, sha256
+from worker.request import SynthesisRequest, sha256
 from worker.sqlite_jobs import SqliteJobs
+from worker.style import Style
 
 RESULT = Path(__file__).parent / "results" / "batching.json"
 CHECKPOINT = ROOT / "checkpoints" / "sian-release.safetensors"
@@ -73,7 +74,7 @@ class Service:
         return latencies_s
 
     def _synthesize(self, seed: int) -> float:
-        request = SynthesisRequest(sha256(self._mask), Style(organ="kidney"), seed)
+        request = SynthesisRequest(sha256(self._mask), Style(name="kidney"), seed)
         job_id = new_job_id()
         began = time.perf_counter()
         self._artifacts.put(job_id, MASK, self._mask)
@@ -219,6 +220,25 @@ def compare_throughput(
     }
 
 
+def compare_side_by_side(synthesizer: Any, side: int, rounds: int) -> Any:
+    """Tiles of one size, side by side on the cores against one after another on all of them."""
+    from model.formats import read_mask
+
+    labels = read_mask(label_mask(max(side, SIDE_PX)))[:side, :side]
+    style = synthesizer.styles.pick("kidney", 0)
+    inputs = [synthesizer.prepare(labels, style, seed=seed) for seed in range(4)]
+    ratios = []
+    for _ in range(rounds + 1):  # the first to warm up
+        one_by_one_s = seconds(lambda: [synthesizer.paint([each]) for each in inputs])
+        ratios.append(one_by_one_s / seconds(lambda: synthesizer.paint(inputs)))
+    return {
+        "what": f"side by side, {side} px",
+        "at_once": synthesizer.at_once(inputs[0].shape),
+        "rounds": rounds,
+        "speed_to_one_by_one": spread(ratios[1:]),
+    }
+
+
 def mean_batch(service: Service, jobs: int) -> Any:
     """How many tiles went to the device together, with so many jobs of one tile at once."""
     count, total = batches()
@@ -257,6 +277,7 @@ def main(
             overhead(synthesizer, service, labels, singles),
             compare_throughput(synthesizer, service, labels, rounds, tiles),
             mean_batch(service, 64),
+            *(compare_side_by_side(synthesizer, side, rounds) for side in (64, 128, 256, 512)),
         ]
     command = f"python -m benchmarks.batching --singles {singles} --rounds {rounds} --tiles {tiles}"
     load = [round(average, 1) for average in os.getloadavg()[:2]]

@@ -3,8 +3,8 @@
     python -m benchmarks.large_mask
 
 ``sian synthesize`` with the released checkpoint on random masks of growing size, each in a process
-of its own that may have so much memory (ulimit -d) and no more. Writes
-benchmarks/results/large_mask.json.
+of its own that may have so much memory (ulimit -d) and no more; and reading the mask alone, as the
+front end does. Writes benchmarks/results/large_mask.json.
 """
 
 import json
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,10 @@ from benchmarks.serve import ROOT
 from training.results import write_results
 
 RESULT = Path(__file__).parent / "results" / "large_mask.json"
+READ = (
+    "import pathlib, sys; from model.formats import read_mask; "
+    "read_mask(pathlib.Path(sys.argv[1]).read_bytes(), max_side=8192)"
+)
 SIDES = "1024,2048,4096,8192"
 
 
@@ -37,19 +42,26 @@ def measure(folder: Path, side: int, limit_mib: int) -> dict[str, Any]:
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit_mib * 2**20,) * 2)
 
-    began = time.monotonic()
-    process = subprocess.Popen([*sian, *painted, str(tile)], cwd=ROOT, preexec_fn=limit)
-    _, status, usage = os.wait4(process.pid, 0)
-    took_s = time.monotonic() - began
-    if status != 0:
-        raise RuntimeError(f"a tile of {side} px ended with status {status}")
+    took_s, peak_mib = run([*sian, *painted, str(tile)], limit)
+    _, reading_mib = run([sys.executable, "-c", READ, str(mask)], limit)
     return {
         "side_px": side,
         "seconds": round(took_s, 1),
-        "peak_mib": usage.ru_maxrss // 1024,
+        "peak_mib": peak_mib,
+        "reading_peak_mib": reading_mib,
         "mask_mb": round(mask.stat().st_size / 1e6, 2),
         "tile_mb": round(tile.stat().st_size / 1e6, 1),
     }
+
+
+def run(command: list[str], limit: Callable[[], None]) -> tuple[float, int]:
+    """Seconds, and peak resident memory in MiB."""
+    began = time.monotonic()
+    process = subprocess.Popen(command, cwd=ROOT, preexec_fn=limit)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status != 0:
+        raise RuntimeError(f"{' '.join(command)} ended with status {status}")
+    return time.monotonic() - began, usage.ru_maxrss // 1024
 
 
 def main(

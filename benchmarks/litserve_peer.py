@@ -15,7 +15,8 @@ from fastapi.responses import Response
 
 from benchmarks.serve import ROOT
 from worker import synthesis
-from worker.request import Style, SynthesisRequest, sha256
+from worker.request import SynthesisRequest, sha256
+from worker.style import Style
 from worker.work import Work, work_on
 
 CHECKPOINT = ROOT / "checkpoints" / "sian-release.safetensors"
@@ -35,13 +36,13 @@ class TileAPI(litserve.LitAPI):  # type: ignore[misc]
 
     def decode_request(self, request: dict[str, Any]) -> tuple[Work, Any]:
         mask = base64.b64decode(request["mask"])
-        style = Style(organ=request["organ"])
+        style = Style(name=request["organ"])
         work = work_on(
             self._synthesizer,
             SynthesisRequest(mask_sha256=sha256(mask), style=style, seed=request["seed"]),
             mask,
         )
-        return work, work.pass_input(0, None)
+        return work, work.pass_input(0)
 
     def batch(self, inputs: list[tuple[Work, Any]]) -> list[tuple[Work, Any]]:
         return inputs

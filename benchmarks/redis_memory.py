@@ -15,7 +15,8 @@ from tests.redis_server import RedisServer
 from training.results import write_results
 from worker.jobs import Output, new_job_id
 from worker.redis_jobs import RedisJobs
-from worker.request import Style, SynthesisRequest
+from worker.request import SynthesisRequest
+from worker.style import Style
 
 RESULT = Path(__file__).parent / "results" / "redis-memory.json"
 SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -43,7 +44,7 @@ def measure(count: int, tiles: int) -> dict[str, Any]:
 
 
 def _measure(client: Any, store: RedisJobs, count: int, tiles: int) -> dict[str, Any]:
-    request = SynthesisRequest(SHA256, Style(organ="kidney"), seed=7, n=tiles)
+    request = SynthesisRequest(SHA256, Style(name="kidney"), seed=7, n=tiles)
     store.create(new_job_id(), request, limit=count + 1)  # what is there once is not counted
     ids = [new_job_id() for _ in range(count)]
 

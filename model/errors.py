@@ -25,15 +25,22 @@ SianError
 │       ├── StyleUnreadable      style_unreadable
 │       ├── StyleTooSmall        style_too_small
 │       ├── StyleTooLarge        style_too_large
-│       └── StyleWeightsInvalid  style_weights_invalid
+│       ├── StyleWeightsInvalid  style_weights_invalid
+│       └── StyleNameInvalid     style_name_invalid
 ├── ServiceError                 the service cannot do it, now or any more
 │   ├── JobUnknown               job_unknown
 │   ├── JobExpired               job_expired
+│   ├── JobKindUnknown           job_kind_unknown
 │   ├── OutputUnknown            output_unknown
 │   ├── JobCanceled              job_canceled
+│   ├── DatasetUnfinished        dataset_unfinished
 │   ├── NotAcceptable            not_acceptable
 │   ├── KeyInvalid               key_invalid
 │   ├── RequestInFlight          request_in_flight
+│   ├── StyleNameTaken           style_name_taken
+│   ├── StyleIsPreset            style_is_preset
+│   ├── StyleOutdated            style_outdated
+│   ├── StylesFull               styles_full
 │   ├── TryAgainLater
 │   │   ├── QueueFull            queue_full
 │   │   ├── RateLimited          rate_limited
@@ -174,6 +181,12 @@ class StyleWeightsInvalid(StyleError):
     code = "style_weights_invalid"
 
 
+class StyleNameInvalid(StyleError):
+    """A name that no custom style can have."""
+
+    code = "style_name_invalid"
+
+
 class ServiceError(SianError):
     code = "service_error"
 
@@ -186,12 +199,22 @@ class JobExpired(ServiceError):
     code = "job_expired"
 
 
+class JobKindUnknown(ServiceError):
+    """A job of a kind that this version of the software does not know."""
+
+    code = "job_kind_unknown"
+
+
 class OutputUnknown(ServiceError):
     code = "output_unknown"
 
 
 class JobCanceled(ServiceError):
     code = "job_canceled"
+
+
+class DatasetUnfinished(ServiceError):
+    code = "dataset_unfinished"
 
 
 class NotAcceptable(ServiceError):
@@ -212,6 +235,30 @@ class RequestInFlight(ServiceError):
     def __init__(self, message: str, *, job_id: str) -> None:
         super().__init__(message)
         self.job_id = job_id
+
+
+class StyleNameTaken(ServiceError):
+    """A custom style of that name was encoded from another image."""
+
+    code = "style_name_taken"
+
+
+class StyleIsPreset(ServiceError):
+    """A preset can be neither replaced nor removed."""
+
+    code = "style_is_preset"
+
+
+class StyleOutdated(ServiceError):
+    """A custom style that was encoded by another checkpoint, which means nothing to this one."""
+
+    code = "style_outdated"
+
+
+class StylesFull(ServiceError):
+    """As many custom styles are kept as may be."""
+
+    code = "styles_full"
 
 
 class TryAgainLater(ServiceError):

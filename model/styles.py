@@ -1,8 +1,9 @@
-"""The preset bank: style vectors of the training organs, and mixing them. No torch."""
+"""Style vectors by name, those of the training organs above all, and mixing them. No torch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,8 @@ STYLE_PREFIX = "styles."
 """Names of the preset tensors in a checkpoint: ``styles.<organ>``, (K, D)."""
 
 StyleVector = NDArray[np.float32]
+
+Name = TypeVar("Name")
 
 
 class StyleBank:
@@ -33,6 +36,11 @@ class StyleBank:
                     if name.startswith(STYLE_PREFIX)
                 }
             )
+
+    def joined(self, vectors: Mapping[str, StyleVector]) -> "StyleBank":
+        """This bank with further styles of one vector (D,) each; a preset is never replaced."""
+        single = {name: vector[None] for name, vector in vectors.items()}
+        return StyleBank({**single, **self._exemplars})
 
     @property
     def organs(self) -> list[str]:
@@ -67,23 +75,37 @@ class StyleBank:
             StyleUnknown: an organ without a preset.
             StyleWeightsInvalid: no weights, a negative or non-finite one, or all zero.
         """
-        if not weights:
-            raise StyleWeightsInvalid(
-                'The style mix is empty; give weights such as {"kidney": 0.7, "liver": 0.3}.'
-            )
-        for organ, weight in weights.items():
-            if not math.isfinite(weight) or weight < 0:
-                raise StyleWeightsInvalid(
-                    f"The weight of {organ!r} is {weight}; weights must be finite and not negative."
-                )
-        largest = max(weights.values())
-        if largest <= 0:
-            raise StyleWeightsInvalid("All weights of the style mix are 0; make one positive.")
-        # Relative to the largest first: the sum of huge weights would be infinite.
-        relative = {organ: weight / largest for organ, weight in weights.items()}
-        total = sum(relative.values())
-        mixed = sum(
-            self.vector(organ).astype(np.float64) * (weight / total)
-            for organ, weight in relative.items()
+        shares = shares_of(weights)
+        return mixed([self.vector(name) for name in shares], list(shares.values()))
+
+
+def shares_of(weights: Mapping[Name, float]) -> dict[Name, float]:
+    """The weights of a mix as shares that sum to 1.
+
+    Raises:
+        StyleWeightsInvalid: no weights, a negative or non-finite one, or all zero.
+    """
+    if not weights:
+        raise StyleWeightsInvalid(
+            'The style mix is empty; give weights such as {"kidney": 0.7, "liver": 0.3}.'
         )
-        return np.asarray(mixed, dtype=np.float32)
+    for name, weight in weights.items():
+        if not math.isfinite(weight) or weight < 0:
+            raise StyleWeightsInvalid(
+                f"The weight of {name!r} is {weight}; weights must be finite and not negative."
+            )
+    largest = max(weights.values())
+    if largest <= 0:
+        raise StyleWeightsInvalid("All weights of the style mix are 0; make one positive.")
+    # Relative to the largest first: the sum of huge weights would be infinite.
+    relative = {name: weight / largest for name, weight in weights.items()}
+    total = sum(relative.values())
+    return {name: weight / total for name, weight in relative.items()}
+
+
+def mixed(vectors: Sequence[StyleVector], shares: Sequence[float]) -> StyleVector:
+    """(D,) convex combination of style vectors (D,), whose shares sum to 1."""
+    terms = (
+        vector.astype(np.float64) * share for vector, share in zip(vectors, shares, strict=True)
+    )
+    return np.asarray(sum(terms), dtype=np.float32)

@@ -12,6 +12,7 @@ from training.data.augment import TURN_MARGIN
 from training.discriminator import Norm
 from training.losses import GanKind
 from training.networks import Network, fitted, network_from_dict, network_to_dict, smallest_px
+from training.speed import Precision
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class TrainConfig:
     ema_decay: float = 0.999
     bn_batches: int = 32
     bn_px: int = 256
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Precision = "auto"
     seed: int = 0
 
     free: ClassVar = frozenset(

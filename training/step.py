@@ -20,6 +20,7 @@ from training.distributed import Process, average_gradients, broadcast, synchron
 from training.ema import Ema
 from training.networks import build
 from training.spectral import add_spectral_norm
+from training.speed import autocast
 from training.vgg import Taps, Vgg19
 
 Batch = dict[str, Tensor]
@@ -202,9 +203,7 @@ class Stepper:
         return torch.Generator(self.process.device).manual_seed(seed)
 
     def _autocast(self) -> AbstractContextManager[object]:
-        return torch.autocast(
-            self.process.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"
-        )
+        return autocast(self.config.precision, self.process.device)
 
     def parts(self) -> dict[str, nn.Module]:
         """Everything with a state dict that a resumed run needs."""

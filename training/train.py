@@ -17,6 +17,7 @@ from training.loop import Intervals
 from training.methods import METHODS, method_named
 from training.networks import FULL_WIDTH
 from training.profile import Profile
+from training.speed import Precision
 from training.trained import finish
 from training.vgg import Vgg19
 
@@ -64,7 +65,8 @@ def train(
         Literal["quarter", "any"] | None, typer.Option(help="Turns of the crops.")
     ] = None,
     precision: Annotated[
-        Literal["bf16", "fp32"] | None, typer.Option(help="bf16: autocast of the convolutions.")
+        Precision | None,
+        typer.Option(help="bf16: autocast of the convolutions; auto: where the device gains."),
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of weights, samples, noise.")] = None,
     device: Annotated[

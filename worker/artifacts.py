@@ -22,11 +22,13 @@ class Files(Protocol):
     FileNotFoundError from ``read``, ``read_part`` and ``size`` for a file that is not there."""
 
     def write(self, folder: str, name: str, data: bytes) -> None: ...
+    def create(self, folder: str, name: str, data: bytes) -> bool: ...
     def read(self, folder: str, name: str) -> bytes: ...
     def read_part(self, folder: str, name: str, first: int, stop: int) -> bytes: ...
     def size(self, folder: str, name: str) -> int: ...
     def exists(self, folder: str, name: str) -> bool: ...
     def folders(self) -> list[str]: ...
+    def names(self, folder: str) -> list[str]: ...
     def delete(self, folder: str, name: str) -> None: ...
     def delete_folder(self, folder: str) -> None: ...
     def close(self) -> None: ...
@@ -60,6 +62,13 @@ class Artifacts:
         with _mapped():
             self._files.write(scope, name, data)
 
+    def create(self, scope: str, name: str, data: bytes) -> bool:
+        """Write a file that is not there; False if one of that name is. Of several who try at the
+        same time one succeeds."""
+        _check(scope, name)
+        with _mapped():
+            return self._files.create(scope, name, data)
+
     def get(self, scope: str, name: str) -> bytes:
         """Raises FileNotFoundError if nothing of that name was put."""
         _check(scope, name)
@@ -92,6 +101,12 @@ class Artifacts:
         """All scopes that something was put in."""
         with _mapped():
             return self._files.folders()
+
+    def names(self, scope: str) -> list[str]:
+        """Of all files in a scope."""
+        _check(scope)
+        with _mapped():
+            return self._files.names(scope)
 
     def discard(self, scope: str, name: str) -> None:
         """Remove one file; nothing happens if there is none."""

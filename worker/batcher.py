@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from model.errors import DeadlineExceeded, OutOfMemory, SianError, SynthesisFailed
 from worker import metrics
-from worker.waiting import Interrupted, Item, Place, Stopped, Waiting
+from worker.waiting import Expectation, Interrupted, Item, Place, Stopped, Waiting
 
 _FAILED_BATCHES = 3
 """So many batches in a row without memory for any tile: the process is better started anew."""
@@ -79,7 +79,7 @@ class Batcher:
         self._device = device
         self._stall_s = stall_s
         self._wanted, self._on_failure = wanted, on_failure
-        self._waiting = Waiting(device.batch_size, max_wait_s=max_wait_s)
+        self._waiting = Waiting(device.batch_size, device.at_once, max_wait_s=max_wait_s)
         self._stopping = threading.Event()
         self._failed_batches = 0
         self._on_device: list[Item] = []
@@ -114,14 +114,21 @@ class Batcher:
         began = self._began
         return began is not None and time.monotonic() - began > self._stall_s
 
-    def expect(self, owner: str, *, deadline_at: datetime | None = None) -> Place:
+    def expect_some(self) -> Expectation:
+        """For what comes before ``expect``, when it isn't known yet what there will be."""
+        return Expectation(self._waiting)
+
+    def expect(
+        self, owner: str, *, deadline_at: datetime | None = None, patient: bool = False
+    ) -> Place:
         """A place for one item that is about to be prepared; to be used as a context.
 
         Args:
             owner: whom ``wanted`` is asked about.
             deadline_at: not worth computing after this moment.
+            patient: one of so many that nobody waits for this one: others go first, for a while.
         """
-        return Place(self._waiting, owner, deadline_at)
+        return Place(self._waiting, owner, deadline_at, patient=patient)
 
     def _run(self, warm_up: Callable[[], None]) -> None:
         try:

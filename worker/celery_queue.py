@@ -1,6 +1,7 @@
 """CeleryQueue: jobs wait in Redis and run in workers on any machine."""
 
 import logging
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -97,6 +98,9 @@ class CeleryQueue:
             return self._progress()
         except StoreUnavailable as error:
             return Health(False, str(error))
+
+    def expecting(self) -> AbstractContextManager[object]:
+        return nullcontext()  # the batches are formed elsewhere
 
     def stop(self) -> None:
         """Close the connections; jobs go on in their workers."""

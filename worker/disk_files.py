@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from model.errors import SettingsInvalid
@@ -30,22 +31,35 @@ class DiskFiles:
             ) from None
 
     def write(self, folder: str, name: str, data: bytes) -> None:
-        target = self._root / folder / name
-        if not target.parent.is_dir():
-            target.parent.mkdir(parents=True, exist_ok=True)
+        with self._partial(folder, name, data) as partial:
+            partial.replace(partial.parent / name)
+
+    def create(self, folder: str, name: str, data: bytes) -> bool:
+        with self._partial(folder, name, data) as partial:
+            try:
+                (partial.parent / name).hardlink_to(partial)
+            except FileExistsError:
+                return False
+        return True
+
+    @contextlib.contextmanager
+    def _partial(self, folder: str, name: str, data: bytes) -> Iterator[Path]:
+        """A whole file beside the one it is to become, so that becoming it stays on one file
+        system. What it became lasts when this ends."""
+        parent = self._root / folder
+        if not parent.is_dir():
+            parent.mkdir(parents=True, exist_ok=True)
             _sync(self._root)
-        # Written beside the target, so that the rename stays on one file system.
-        partial = target.with_name(f".{name}.{secrets.token_hex(8)}")
+        partial = parent / f".{name}.{secrets.token_hex(8)}"
         try:
             with partial.open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            partial.replace(target)
-            _sync(target.parent)
-        except BaseException:
+            yield partial
+            _sync(parent)
+        finally:
             partial.unlink(missing_ok=True)
-            raise
 
     def read(self, folder: str, name: str) -> bytes:
         return (self._root / folder / name).read_bytes()
@@ -63,6 +77,13 @@ class DiskFiles:
 
     def folders(self) -> list[str]:
         return [path.name for path in self._root.iterdir() if path.is_dir()]
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            entries = list((self._root / folder).iterdir())
+        except FileNotFoundError:  # nothing was put yet
+            return []
+        return [path.name for path in entries if path.name[0] != "." and path.is_file()]
 
     def delete(self, folder: str, name: str) -> None:
         (self._root / folder / name).unlink(missing_ok=True)

@@ -6,20 +6,27 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING
 
 from model.errors import JobExpired, JobUnknown, SianError, WorkerStalled
 from worker import thumbnails
 from worker.artifacts import Artifacts
 from worker.batcher import Batcher
+from worker.dataset.maker import DatasetMaker
+from worker.dataset.part import DatasetPart
 from worker.health import Health
+from worker.job_request import JobRequest, StyleRequest
 from worker.job_run import JobRunner
 from worker.jobs import JobStore
 from worker.leases import Leases
 from worker.network import Network
+from worker.request import SynthesisRequest
 from worker.room import Room
+from worker.style_maker import StyleMaker
+from worker.tile_maker import TileMaker
 from worker.waiting import NotNow, Stopped
+from worker.workbench import Maker, Workbench
 
 if TYPE_CHECKING:
     from model.synthesizer import Synthesizer  # imports torch
@@ -27,8 +34,8 @@ if TYPE_CHECKING:
 _LEAVING_S = 30.0
 """How long a stop waits for jobs to record what they have."""
 
-_LARGE_PAUSE_S = 1.0
-"""Before a job that waits for another large one is looked at again."""
+_PAUSE_S = 1.0
+"""Before a job that waits for others of its kind is looked at again."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +51,7 @@ class Engine:
         load: returns the Synthesizer; called once, by ``prepare``.
         max_batch: tiles in a full batch, as the Synthesizer's; how many tiles of one job are
             under way at a time.
+        max_styles: how many custom styles are kept.
         max_wait_s: how long a batch that isn't full waits for tiles that are being prepared.
         lease_s: how long a job is held without a sign of life.
         stall_s: a computation that takes longer has stalled.
@@ -58,6 +66,7 @@ class Engine:
         artifacts: Artifacts,
         *,
         max_batch: int = 8,
+        max_styles: int = 1000,
         max_wait_s: float = 0.02,
         lease_s: float = 15.0,
         stall_s: float = 120.0,
@@ -77,17 +86,19 @@ class Engine:
             on_failure=self._fail,
         )
         self._stopping = threading.Event()
-        self._runner = JobRunner(
-            jobs,
-            artifacts,
-            self._network,
-            self._batcher,
-            self._leases,
-            max_batch=max_batch,
-            stopping=self._stopping,
+        bench = Workbench.with_cores(
+            artifacts, self._network, self._batcher, max_batch=max_batch, stopping=self._stopping
         )
+        makers: dict[str, Maker] = {
+            SynthesisRequest.kind: TileMaker(bench),
+            StyleRequest.kind: StyleMaker(bench, limit=max_styles),
+            DatasetPart.kind: DatasetMaker(bench, jobs),
+        }
+        self._runner = JobRunner(jobs, artifacts, makers, stopping=self._stopping)
         self._room = Room()
-        self._large = threading.Lock()
+        # Jobs that take long leave threads to others.
+        self._large = threading.BoundedSemaphore(1)
+        self._datasets = threading.BoundedSemaphore(max(1, max_batch // 2))
         self._is_warm = False
         self._failure: SianError | None = None
 
@@ -137,13 +148,19 @@ class Engine:
             raise RuntimeError("prepare() comes before run()")
         try:
             job = self._jobs.get(job_id)
-            with self._one_at_a_time() if job.request.large else nullcontext():
-                return self._run(job_id, alone=job.attempts > 0)
+            with self._admitted(job.request):
+                # What came with no file from outside is not what kills processes.
+                return self._run(job_id, alone=job.attempts > 0 and bool(job.request.inputs))
         except Stopped:
             return False
         except (JobUnknown, JobExpired) as error:
             logger.info("job %s is not run: %s", job_id, error)
             return True
+
+    def expecting(self) -> AbstractContextManager[object]:
+        """While a job is about to come: tiles that are ready wait for its tiles, up to
+        ``max_wait_s``."""
+        return self._batcher.expect_some()
 
     def stop(self) -> None:
         """Finish the batch that is on the device, requeue what is left, end the threads. May be
@@ -164,27 +181,35 @@ class Engine:
             logger.info("ready after %.1f s: %s", took_s, synthesizer.card.name)
 
     def _run(self, job_id: str, *, alone: bool) -> bool:
-        with self._room.taken(alone=alone):
+        with self._room.taken(alone=alone), self._batcher.expect_some() as expectation:
             since = time.monotonic()
             claim = self._jobs.start(job_id, lease_s=self._lease_s)
             if claim is None:
                 return True
-            if alone or claim.job.attempts == 1:
+            if alone or claim.job.attempts == 1 or not claim.job.request.inputs:
                 with self._leases.holding(claim, since=since):
-                    return self._runner.run(claim)
+                    return self._runner.run(claim, expectation)
             self._jobs.requeue(claim)  # its worker died while it waited here
         return self._run(job_id, alone=True)
 
     @contextmanager
-    def _one_at_a_time(self) -> Iterator[None]:
-        """For jobs of large masks, each of which holds up to a gigabyte."""
-        if not self._large.acquire(blocking=False):
-            self._stopping.wait(_LARGE_PAUSE_S)
+    def _admitted(self, request: JobRequest) -> Iterator[None]:
+        """One job of a large mask at a time, for each holds up to a gigabyte; parts of datasets
+        while they leave half of the threads. Raises NotNow."""
+        if request.large:
+            places = self._large
+        elif request.kind == DatasetPart.kind:
+            places = self._datasets
+        else:
+            yield
+            return
+        if not places.acquire(blocking=False):
+            self._stopping.wait(_PAUSE_S)
             raise NotNow
         try:
             yield
         finally:
-            self._large.release()
+            places.release()
 
     def _may_renew(self) -> bool:
         """Asked in the thread of the leases, which thereby is the one that notices a stall."""

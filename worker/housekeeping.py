@@ -13,7 +13,8 @@ from model.errors import (
     TryAgainLater,
 )
 from worker.artifacts import Artifacts
-from worker.jobs import JobStore, is_job_id, made_at
+from worker.dataset.part import DatasetPart
+from worker.jobs import JobStore, is_job_id, is_over, made_at
 
 _TICK_S = 5.0
 _GRACE = timedelta(seconds=12)
@@ -99,9 +100,16 @@ class Housekeeper:
         """Remove the files of jobs that finished longer than ``retention`` ago; keep a tombstone
         of each for 30 days."""
         for job_id in self._jobs.finished_before(now - self._retention):
-            if self._remove(job_id):
+            if not self._is_needed(job_id) and self._remove(job_id):
                 self._jobs.expire(job_id)
         self._jobs.forget_expired_before(now - _TOMBSTONES)
+
+    def _is_needed(self, job_id: str) -> bool:
+        """Whether it is part of a dataset of which other parts are still being made."""
+        request = self._jobs.get(job_id).request
+        if not isinstance(request, DatasetPart):
+            return False
+        return any(not is_over(self._jobs, other) for other in request.job_ids())
 
     def sweep_orphans(self, now: datetime) -> None:
         """Remove files without a job that are an hour old."""

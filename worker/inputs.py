@@ -16,6 +16,13 @@ from worker.scale import resize_image, resize_mask, scaled_size
 
 MASK, STYLE = "mask", "style"
 """Names of a job's input files among the artifacts: the bytes as they were sent."""
+CUSTOM_STYLES = "styles"
+"""Name of the file with the custom styles that a job uses, as they were when it was accepted."""
+
+
+def style_names(count: int) -> list[str]:
+    """Names of the files of so many style images, in the order in which they were sent."""
+    return [STYLE, *(f"{STYLE}-{index}" for index in range(1, count))][:count]
 
 
 @dataclass(frozen=True)

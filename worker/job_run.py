@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
 
 from model.errors import (
-    DeadlineExceeded,
     JobExpired,
+    JobKindUnknown,
     JobUnknown,
     OutOfMemory,
     SianError,
@@ -25,17 +20,11 @@ from model.errors import (
 )
 from worker import metrics
 from worker.artifacts import Artifacts
-from worker.batcher import Batcher, DeviceLost
-from worker.inputs import MASK, STYLE
+from worker.batcher import DeviceLost
+from worker.job_request import StyleRequest
 from worker.jobs import Claim, Failure, Job, JobStore, Output, Progress, lost
-from worker.leases import Leases
-from worker.network import STYLE as STYLE_KEY
-from worker.network import Network
-from worker.waiting import Interrupted, Place, Stopped
-from worker.work import Tile, Work, work_on
-
-if TYPE_CHECKING:
-    from model.styles import StyleVector
+from worker.waiting import Expectation, Interrupted, Stopped
+from worker.workbench import Maker, Product
 
 _PAUSE_S = 0.5
 """Between attempts to record something in a store that is away."""
@@ -43,8 +32,6 @@ _PAUSE_S = 0.5
 # The log of a job reads as the engine's.
 logger = logging.getLogger("worker.engine")
 
-
-_GONE_AGAIN_S = 5
 _DESCRIPTORS_PAUSE_S = 5.0
 """Before a job that found no file descriptor free is tried again."""
 
@@ -58,11 +45,11 @@ class _ClaimLost(Interrupted):
 
 
 class JobRunner:
-    """Paints the tiles of claimed jobs, stores them and records the end. Safe to use from many
-    threads, one a job.
+    """Has claimed jobs made by the maker of their kind, stores what that makes and records the
+    end. Safe to use from many threads, one a job.
 
     Args:
-        max_batch: how many tiles of one job are under way at a time.
+        makers: by kind of job.
         stopping: set when jobs should go back to the queue.
     """
 
@@ -70,22 +57,18 @@ class JobRunner:
         self,
         jobs: JobStore,
         artifacts: Artifacts,
-        network: Network,
-        batcher: Batcher,
-        leases: Leases,
+        makers: Mapping[str, Maker],
         *,
-        max_batch: int,
         stopping: threading.Event,
     ) -> None:
         self._jobs, self._artifacts = jobs, artifacts
-        self._network, self._batcher, self._leases = network, batcher, leases
-        self._max_batch = max_batch
+        self._makers = makers
         self._stopping = stopping
-        # Decoding and layout maps take much memory for a moment; more at once would gain nothing.
-        self._preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
 
-    def run(self, claim: Claim) -> bool:
+    def run(self, claim: Claim, expectation: Expectation) -> bool:
         """Run a job whose claim is renewed meanwhile. What goes wrong is the job's error.
+
+        expectation: of the first it will hand to the device.
 
         Returns:
             False if it went back to the queue.
@@ -99,7 +82,7 @@ class JobRunner:
         began = time.monotonic()
         try:
             try:
-                self._end(claim, self._paint(claim), began)
+                self._end(claim, self._make(claim, expectation), began)
             except Stopped:
                 self._record(claim, lambda: self._jobs.requeue(claim))
                 return False
@@ -122,123 +105,64 @@ class JobRunner:
             took_s = time.monotonic() - began
             metrics.JOBS.labels("succeeded", "").inc()
             metrics.JOB_SECONDS.observe(took_s)
-            logger.info("job %s done in %.2f s, %d tiles", job.id, took_s, job.request.n)
+            kind, n = job.request.kind, job.request.n
+            logger.info("job %s done in %.2f s, kind %s, %d in all", job.id, took_s, kind, n)
         else:
             self._record(claim, lambda: self._jobs.fail(claim, failure))
             metrics.JOBS.labels("failed", failure.code).inc()
             logger.info("job %s failed: %s: %s", job.id, failure.code, failure.message)
-        self._discard_inputs(job.id)
+        self._discard_inputs(job)
 
-    def _paint(self, claim: Claim) -> Failure | None:
-        """Paint and store the tiles that are missing; what went wrong, if it is the job's."""
-        job_id, index = claim.job.id, len(claim.job.outputs)
+    def _make(self, claim: Claim, expectation: Expectation) -> Failure | None:
+        """Make and store the outputs that are missing; what went wrong, if it is the job's."""
+        job, index = claim.job, len(claim.job.outputs)
         try:
-            for tile in self._tiles(claim):
-                self._store(claim, index, tile)
-                index += 1
+            for made in self._maker(job.request.kind).make(claim, expectation):
+                if isinstance(made, Progress):
+                    self._report(claim, made)
+                else:
+                    self._store(claim, index, made)
+                    index += 1
         except (Interrupted, StoreUnavailable):
             raise
         except Exception as error:
             if _lacks_descriptors(error):
                 raise _NoDescriptors from error
-            return self._failure(job_id, error)
+            return self._failure(job, error)
         return None
 
-    def _failure(self, job_id: str, error: Exception) -> Failure:
+    def _maker(self, kind: str) -> Maker:
+        if kind not in self._makers:
+            raise JobKindUnknown(
+                f"This worker knows no jobs of the kind {kind!r}, only "
+                f"{', '.join(sorted(self._makers))}. Front ends and workers must have the same "
+                "version; bring the workers up to date, and send the request again."
+            )
+        return self._makers[kind]
+
+    def _failure(self, job: Job, error: Exception) -> Failure:
         """What is told of a job that went wrong."""
         if isinstance(error, SianError):
             return Failure(error.code, str(error))
         if isinstance(error, MemoryError):
-            message = "The service has too little memory for this job; send a smaller mask."
+            what = "image" if job.request.kind == StyleRequest.kind else "mask"
+            message = f"The service has too little memory for this job; send a smaller {what}."
             return Failure(OutOfMemory.code, message)
-        logger.error("job %s went wrong", job_id, exc_info=error)
-        message = f"The tile could not be synthesized; the server's log says why (job {job_id})."
+        logger.error("job %s went wrong", job.id, exc_info=error)
+        message = (
+            f"The {job.request.kind} could not be made; the server's log says why (job {job.id})."
+        )
         return Failure(SynthesisFailed.code, message)
 
-    def _tiles(self, claim: Claim) -> Iterator[Tile]:
-        """Those that the job doesn't have yet, in order; several passes under way at a time."""
-        stored = len(claim.job.outputs)
-        if stored == claim.job.request.n:
-            return
-        under_way: deque[tuple[int, Future[Any]]] = deque()
-        with self._expect(claim) as place:
-            work = self._work(claim.job)
-            first = work.first_pass(stored)
-            style = self._encoded_style(claim, work)
-            under_way.append((first, self._submit(place, work, first, style)))
-        following = first + 1
-        while True:
-            # Once stopping, what is under way is all that there will be.
-            while (
-                following < work.passes
-                and len(under_way) < self._max_batch
-                and not self._is_stopping
-            ):
-                with self._expect(claim) as place:
-                    under_way.append((following, self._submit(place, work, following, style)))
-                following += 1
-            if not under_way:
-                break
-            index, image = under_way.popleft()
-            tile = work.take(index, image.result())
-            if tile is not None:
-                yield tile
-            elif work.is_large:
-                self._report(claim, Progress(index + 1, work.passes))
-        if following < work.passes:
-            raise Stopped
-
-    @property
-    def _is_stopping(self) -> bool:
-        return self._stopping.is_set()
-
-    def _expect(self, claim: Claim) -> Place:
-        return self._batcher.expect(claim.token, deadline_at=claim.job.deadline_at)
-
-    def _work(self, job: Job) -> Work:
-        if job.deadline_at is not None and job.deadline_at <= datetime.now(UTC):
-            raise DeadlineExceeded("The deadline passed before the job could be started.")
-        mask = self._input(job.id, MASK)
-        style = self._input(job.id, STYLE) if job.request.style.image_sha256 else None
-        with self._preparing:
-            return work_on(self._network.synthesizer, job.request, mask, style)
-
-    def _input(self, job_id: str, name: str) -> bytes:
-        try:
-            return self._artifacts.get(job_id, name)
-        except FileNotFoundError:
-            logger.error("job %s: its %s is not among the files of this worker", job_id, name)
-            raise StorageUnavailable(
-                f"The job's {name} is no longer among the files of the service; send the request "
-                "again.",
-                retry_after_s=_GONE_AGAIN_S,
-            ) from None
-
-    def _encoded_style(self, claim: Claim, work: Work) -> StyleVector | None:
-        if work.style_input is None:
-            return None
-        with self._expect(claim) as place:
-            place.reserve(STYLE_KEY)
-            encoded = place.submit(work.style_input)
-        vector: StyleVector = encoded.result()
-        return vector
-
-    def _submit(
-        self, place: Place, work: Work, index: int, style: StyleVector | None
-    ) -> Future[Any]:
-        place.reserve(work.shape)
-        with self._preparing:
-            pass_input = work.pass_input(index, style)
-        return place.submit(pass_input)
-
-    def _store(self, claim: Claim, index: int, tile: Tile) -> None:
+    def _store(self, claim: Claim, index: int, made: Product) -> None:
         """Files first: an output that is recorded can be read."""
         job_id = claim.job.id
-        self._artifacts.put(job_id, f"{index}{tile.suffix}", tile.data)
-        self._artifacts.put(job_id, f"{index}.json", tile.manifest)
-        output = Output(seed=tile.seed, sha256=tile.sha256, suffix=tile.suffix)
+        self._artifacts.put(job_id, f"{index}{made.suffix}", made.data)
+        self._artifacts.put(job_id, f"{index}.json", made.manifest)
+        output = Output(seed=made.seed, sha256=made.sha256, suffix=made.suffix)
         self._record(claim, lambda: self._jobs.add_output(claim, output, index))
-        metrics.TILES.inc()
+        if claim.job.request.unit == "tiles":
+            metrics.TILES.inc()
 
     def _report(self, claim: Claim, progress: Progress) -> None:
         self._record(claim, lambda: self._jobs.report(claim, progress))
@@ -258,7 +182,7 @@ class JobRunner:
                     return
                 raise _ClaimLost
             except StoreUnavailable as error:
-                if self._is_stopping:
+                if self._stopping.is_set():
                     raise
                 if not was_away:
                     logger.warning("job %s cannot be recorded: %s", claim.job.id, error)
@@ -275,21 +199,21 @@ class JobRunner:
                 if self._jobs.requeue(claim):
                     return False
                 if self._jobs.get(job_id).is_finished:
-                    self._discard_inputs(job_id)
+                    self._discard_inputs(claim.job)
                 return True
             except (JobUnknown, JobExpired):
                 return True  # its files went with it
             except StoreUnavailable:
-                if self._is_stopping:
+                if self._stopping.is_set():
                     return True  # whoever reaps it runs it again
             self._stopping.wait(_PAUSE_S)
 
-    def _discard_inputs(self, job_id: str) -> None:
+    def _discard_inputs(self, job: Job) -> None:
         try:
-            for name in (MASK, STYLE):
-                self._artifacts.discard(job_id, name)
+            for name in job.request.inputs:
+                self._artifacts.discard(job.id, name)
         except StorageUnavailable as error:
-            logger.warning("inputs of job %s are left until it expires: %s", job_id, error)
+            logger.warning("inputs of job %s are left until it expires: %s", job.id, error)
 
 
 def _lacks_descriptors(error: BaseException | None) -> bool:

@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from model.errors import IdempotencyMismatch, JobExpired, JobUnknown, QueueFull, WorkerLost
-from worker.request import SynthesisRequest
+from worker.job_request import JobRequest
 
 MAX_ATTEMPTS = 3
 """A job whose worker died each time it ran, or whose end could not be recorded each time, is not
@@ -41,9 +41,10 @@ FINISHED = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELED})
 
 @dataclass(frozen=True)
 class Output:
-    """One stored tile: its seed, the SHA-256 of its file, and the suffix of that."""
+    """One stored output, a tile or a style vector: its seed, None where nothing is drawn; the
+    SHA-256 of its file, and the suffix of that."""
 
-    seed: int
+    seed: int | None
     sha256: str
     suffix: str = ".png"
 
@@ -76,7 +77,7 @@ class Job:
 
     id: str
     state: JobState
-    request: SynthesisRequest
+    request: JobRequest
     outputs: tuple[Output, ...]
     version: int
     attempts: int
@@ -131,7 +132,7 @@ class JobStore(Protocol):
     def create(
         self,
         job_id: str,
-        request: SynthesisRequest,
+        request: JobRequest,
         *,
         limit: int,
         deadline_at: datetime | None = None,
@@ -227,6 +228,15 @@ class JobStore(Protocol):
 
     def forget_expired_before(self, moment: datetime) -> None:
         """Remove old tombstones."""
+
+
+def is_over(jobs: JobStore, job_id: str) -> bool:
+    """Whether nothing more will come of it: finished, expired or not there. Raises
+    StoreUnavailable."""
+    try:
+        return jobs.get(job_id).is_finished
+    except (JobUnknown, JobExpired):
+        return True
 
 
 def new_job_id() -> str:

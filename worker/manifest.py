@@ -7,6 +7,7 @@ from typing import Any
 from model.checkpoint import Card
 from model.version import code_version
 from worker.request import SynthesisRequest
+from worker.style import Style
 
 
 def build(
@@ -16,9 +17,7 @@ def build(
 
     exemplar: which exemplar of an organ preset was taken; None for other styles.
     """
-    style = request.style.to_dict()
-    if exemplar is not None:
-        style["exemplar"] = exemplar
+    mpp = card.mpp if request.mpp is None else request.mpp
     outlines = {} if request.mask_size is None else {"mask_size": list(request.mask_size)}
     return {
         "synthetic": True,
@@ -26,13 +25,32 @@ def build(
         "checkpoint_sha256": card.sha256,
         "code_version": code_version(),
         "seed": request.seeds()[index],
-        "style": style,
+        "style": _style(request.style, mpp, exemplar),
         "mask_sha256": request.mask_sha256,
         "label_components": request.label_components,
-        "mpp": card.mpp if request.mpp is None else request.mpp,
+        "mpp": mpp,
         "licence": card.licence,
         **outlines,
     }
+
+
+def _style(style: Style, mpp: float, exemplar: int | None) -> dict[str, Any]:
+    """A custom style is named by the image it was encoded from, as if that had been sent: names
+    may be given to other styles, and the same style makes the same file. Only where the image has
+    another scale than the mask, which one that is sent cannot have, is that said."""
+    made_of = {
+        name: {"image_sha256": reference.image_sha256}
+        | ({} if reference.mpp == mpp else {"mpp": reference.mpp})
+        for name, reference in style.custom.items()
+    }
+    if style.name in made_of:
+        return made_of[style.name]
+    said = style.to_dict()
+    if made_of:
+        said["custom"] = made_of
+    if exemplar is not None:
+        said["exemplar"] = exemplar
+    return said
 
 
 def png_text(manifest: dict[str, Any]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from model.errors import SianError, StoreUnavailable, SynthesisFailed
@@ -28,6 +29,9 @@ class Queue(Protocol):
 
         Raises StoreUnavailable.
         """
+
+    def expecting(self) -> AbstractContextManager[object]:
+        """While a job is about to be submitted, where that helps to fill batches."""
 
     def stop(self) -> None: ...
 
@@ -70,6 +74,9 @@ class LocalQueue:
         with self._changed:
             self._waiting.setdefault(job_id)
             self._changed.notify()
+
+    def expecting(self) -> AbstractContextManager[object]:
+        return self._engine.expecting()
 
     def stop(self) -> None:
         """Finish the batch that is on the device, leave the rest queued in the store, end the

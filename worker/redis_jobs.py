@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from worker.job_request import JobRequest, request_from_json
 from worker.jobs import (
     MAX_ATTEMPTS,
     Claim,
@@ -27,7 +28,6 @@ from worker.jobs import (
 from worker.moments import from_us, span_us, to_us
 from worker.redis_client import connect, mapped
 from worker.redis_listener import Listener
-from worker.request import SynthesisRequest
 
 _STEPS = Path(__file__).with_suffix(".lua").read_text()
 _ALWAYS = f"#!lua flags=allow-oom\n{_STEPS}"
@@ -67,7 +67,7 @@ class RedisJobs:
     def create(
         self,
         job_id: str,
-        request: SynthesisRequest,
+        request: JobRequest,
         *,
         limit: int,
         deadline_at: datetime | None = None,
@@ -250,7 +250,7 @@ def _job(job_id: str, record: _Record) -> Job:
     return Job(
         id=job_id,
         state=JobState(record["state"].decode()),
-        request=SynthesisRequest.from_json(record["request"].decode()),
+        request=request_from_json(record["request"].decode()),
         outputs=tuple(Output(**output) for output in json.loads(b"[%b]" % record["outputs"])),
         version=int(record["version"]),
         attempts=int(record["attempts"]),

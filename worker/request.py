@@ -2,54 +2,19 @@
 
 import hashlib
 import json
-import math
 import secrets
-from collections import Counter
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from model.errors import ParameterInvalid, StyleConflict, StyleMissing, StyleWeightsInvalid
+from model.errors import ParameterInvalid
 from model.tile import LARGEST_MASK_PX
+from worker.inputs import CUSTOM_STYLES, MASK, style_names
+from worker.style import Style
 
 MAX_SEED = 2**63 - 1
 MAX_TILES = 16
 MPP_RANGE = (0.1, 1.0)
 """Micrometres per pixel that are accepted: from about 100x to 10x."""
-
-
-@dataclass(frozen=True)
-class Style:
-    """Where the style vector comes from: exactly one of the three.
-
-    organ: name of a preset; each tile takes one of its exemplars, chosen by the tile's seed.
-    weights: organ to non-negative weight; a convex combination of presets.
-    image_sha256: SHA-256 of the style image's bytes as they were sent.
-
-    Raises:
-        StyleMissing, StyleConflict: none or more than one of them is given.
-    """
-
-    organ: str | None = None
-    weights: dict[str, float] | None = None
-    image_sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        names = {"organ": "organ", "weights": "styles", "image_sha256": "style"}
-        given = [names[name] for name, value in asdict(self).items() if value is not None]
-        if not given:
-            raise StyleMissing(
-                "No style given. Give exactly one of: style (an image), organ (a preset), or "
-                "styles (a mix of presets as JSON weights)."
-            )
-        if len(given) > 1:
-            raise StyleConflict(
-                f"{len(given)} styles given ({', '.join(given)}). Give exactly one of: "
-                "style (an image), organ (a preset), or styles (a mix of presets)."
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Only the part that is set."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -78,6 +43,9 @@ class SynthesisRequest:
     mask_size: tuple[int, int] | None = None
     large: bool = False
 
+    kind: ClassVar[str] = "tile"
+    unit: ClassVar[str] = "tiles"
+
     def __post_init__(self) -> None:
         if not 0 <= self.seed <= MAX_SEED:
             raise ParameterInvalid(f"seed is {self.seed}; it must lie in 0..{MAX_SEED}.")
@@ -98,17 +66,24 @@ class SynthesisRequest:
         """The seed of every tile, in order."""
         return [tile_seed(self.seed, index) for index in range(self.n)]
 
+    @property
+    def inputs(self) -> list[str]:
+        """Names of its files among the artifacts of the job."""
+        names = [MASK, *style_names(len(self.style.image_weights))]
+        return [*names, CUSTOM_STYLES] if self.style.custom else names
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        # Without its kind, which is how versions that knew no other write and read it.
+        return json.dumps({**asdict(self), "style": self.style.to_dict()}, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> "SynthesisRequest":
-        values = json.loads(text)
+    def from_values(cls, values: dict[str, Any]) -> "SynthesisRequest":
+        """From what the JSON holds."""
         size = values.get("mask_size")
         return cls(
             **{
                 **values,
-                "style": Style(**values["style"]),
+                "style": Style.from_dict(values["style"]),
                 "mask_size": None if size is None else tuple(size),
             }
         )
@@ -130,40 +105,6 @@ def tile_seed(seed: int, index: int) -> int:
         return seed
     digest = hashlib.sha256(f"{seed}/{index}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 11
-
-
-def parse_weights(text: str) -> dict[str, float]:
-    """Read a mix such as ``{"kidney": 0.7, "liver": 0.3}``.
-
-    Raises:
-        StyleWeightsInvalid: not a JSON object of finite numbers, or an organ twice. Whether the
-            organs exist and the weights can be mixed is for ``StyleBank.mix`` to say.
-    """
-    example = 'Send a JSON object such as {"kidney": 0.7, "liver": 0.3}.'
-
-    def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        # Left alone, json takes the last of equal names and drops the others without a word.
-        values = dict(pairs)
-        if len(values) < len(pairs):
-            counts = Counter(name for name, _ in pairs)
-            raise StyleWeightsInvalid(
-                f"The style weights name {counts.most_common(1)[0][0]!r} more than once. {example}"
-            )
-        return values
-
-    try:
-        # parse_int: an integer of a thousand digits becomes infinity instead of an exception.
-        weights = json.loads(text, parse_int=float, object_pairs_hook=once_each)
-    except (ValueError, RecursionError):
-        raise StyleWeightsInvalid(f"The style weights are not JSON. {example}") from None
-    if not isinstance(weights, dict):
-        raise StyleWeightsInvalid(f"The style weights are not a JSON object. {example}")
-    for organ, weight in weights.items():
-        if not isinstance(weight, float) or not math.isfinite(weight):
-            raise StyleWeightsInvalid(
-                f"The weight of {organ!r} is {weight!r}, not a finite number. {example}"
-            )
-    return weights
 
 
 def sha256(data: bytes) -> str:

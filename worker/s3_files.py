@@ -50,6 +50,18 @@ class S3Files:
         give_up_s = _GIVE_UP_S + len(data) / _SLOWEST_BYTES_PER_S
         self._call("pipe_file", f"{self._root}/{folder}/{name}", data, give_up_s=give_up_s)
 
+    def create(self, folder: str, name: str, data: bytes) -> bool:
+        path = f"{self._root}/{folder}/{name}"
+        # Asked first, since a server that knows no conditional writes takes every one.
+        if self._call("exists", path):
+            return False
+        give_up_s = _GIVE_UP_S + len(data) / _SLOWEST_BYTES_PER_S
+        try:
+            self._call("pipe_file", path, data, mode="create", give_up_s=give_up_s)
+        except FileExistsError:
+            return False
+        return True
+
     def read(self, folder: str, name: str) -> bytes:
         data: bytes = self._call("cat_file", f"{self._root}/{folder}/{name}")
         return data
@@ -70,6 +82,13 @@ class S3Files:
         except FileNotFoundError:  # nothing was put yet
             return []
         return [entry["name"].rpartition("/")[2] for entry in entries if _is_folder(entry)]
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            entries = self._call("ls", f"{self._root}/{folder}", detail=True)
+        except FileNotFoundError:  # nothing was put yet
+            return []
+        return [entry["name"].rpartition("/")[2] for entry in entries if not _is_folder(entry)]
 
     def delete(self, folder: str, name: str) -> None:
         self._call("rm_file", f"{self._root}/{folder}/{name}")

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from model.errors import SettingsInvalid
+from worker.job_request import request_from_json
 from worker.jobs import Failure, Job, JobState, Output, Progress
 from worker.moments import from_us
-from worker.request import SynthesisRequest
 
 _BUSY_S = 1.0
 """How long to wait for another process that writes. One server has the file at a time, so that
@@ -79,7 +79,7 @@ def job_of(row: sqlite3.Row) -> Job:
     return Job(
         id=row["id"],
         state=JobState(row["state"]),
-        request=SynthesisRequest.from_json(row["request"]),
+        request=request_from_json(row["request"]),
         outputs=tuple(Output(**output) for output in json.loads(row["outputs"])),
         version=row["version"],
         attempts=row["attempts"],

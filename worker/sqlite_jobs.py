@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import StoreUnavailable
+from worker.job_request import JobRequest
 from worker.jobs import (
     MAX_ATTEMPTS,
     Claim,
@@ -30,7 +31,6 @@ from worker.jobs import (
     unknown,
 )
 from worker.moments import span_us, to_us
-from worker.request import SynthesisRequest
 from worker.sqlite_file import job_of, open_reader, open_writer
 
 _RETRY_AFTER_S = 5
@@ -63,7 +63,7 @@ class SqliteJobs:
     def create(
         self,
         job_id: str,
-        request: SynthesisRequest,
+        request: JobRequest,
         *,
         limit: int,
         deadline_at: datetime | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,22 +44,20 @@ def synthesize(
     synthesizer: Synthesizer,
     request: SynthesisRequest,
     mask: bytes,
-    style_image: bytes | None = None,
+    style_images: Sequence[bytes] = (),
 ) -> Iterator[Tile]:
     """The tiles of a request, each computed when it is asked for; one after another, in the
     thread that calls.
 
     Others as ``work_on``; raises what it raises, before the first tile.
     """
-    yield from paint(synthesizer, work_on(synthesizer, request, mask, style_image))
+    yield from paint(synthesizer, work_on(synthesizer, request, mask, style_images))
 
 
 def paint(synthesizer: Synthesizer, work: Work) -> Iterator[Tile]:
     """The tiles of a request whose files have been decoded, as ``synthesize``."""
-    image_style = None
-    if work.style_input is not None:
-        image_style = synthesizer.encode(work.style_input)
+    image_styles = [synthesizer.encode(style_input) for style_input in work.style_inputs]
     for index in range(work.passes):
-        (image_u8,) = synthesizer.paint([work.pass_input(index, image_style)])
+        (image_u8,) = synthesizer.paint([work.pass_input(index, image_styles)])
         if (tile := work.take(index, image_u8)) is not None:
             yield tile

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from model.errors import StorageUnavailable
 from worker import synthesis
 from worker.artifacts import Artifacts
-from worker.request import Style, SynthesisRequest, sha256
+from worker.request import SynthesisRequest, sha256
+from worker.style import Style
 
 if TYPE_CHECKING:
     from model.synthesizer import Synthesizer
@@ -43,7 +44,7 @@ def paint_missing(
     for organ in _missing(artifacts, scope, organs) or organs[:1]:
         if should_stop():
             return False
-        request = SynthesisRequest(mask_sha256=sha256(mask), style=Style(organ=organ), seed=0)
+        request = SynthesisRequest(mask_sha256=sha256(mask), style=Style(name=organ), seed=0)
         for tile in synthesis.synthesize(synthesizer, request, mask):
             try:
                 artifacts.put(scope, f"{organ}.png", tile.data)

@@ -5,8 +5,10 @@ Nothing here touches the device, so it may be done in any thread, by one at a ti
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,13 +16,13 @@ from numpy.typing import NDArray
 
 from model.images import encode_png, encode_tiff
 from model.mask import Labels
+from model.styles import StyleVector, mixed, shares_of
 from worker import manifest
 from worker.inputs import MaskInput, largest_mask_px, mask_input, style_input
 from worker.request import SynthesisRequest, sha256
 from worker.scale import resize_image
 
 if TYPE_CHECKING:
-    from model.styles import StyleVector
     from model.synthesizer import StyleInput, Synthesizer  # imports torch
     from model.tile import PaddedLayout, TileInput
 
@@ -49,20 +51,20 @@ class Work(Protocol):
     passes: of the network, in all.
     suffix: of its tiles' files.
     is_large: it holds much memory until it is done.
-    style_input: what is to be encoded first, if the style is an image.
+    style_inputs: what is to be encoded first, if the style is an image or a mix of several.
     """
 
     shape: tuple[int, int]
     passes: int
     suffix: str
     is_large: bool
-    style_input: StyleInput | None
+    style_inputs: list[StyleInput]
 
     def first_pass(self, tiles: int) -> int:
         """The pass to begin with when so many tiles are stored already."""
 
-    def pass_input(self, index: int, image_style: StyleVector | None) -> TileInput:
-        """What the network takes for pass ``index``. image_style: of ``style_input``."""
+    def pass_input(self, index: int, image_styles: Sequence[StyleVector] = ()) -> TileInput:
+        """What the network takes for pass ``index``. image_styles: of ``style_inputs``."""
 
     def take(self, index: int, image_u8: ImageU8) -> Tile | None:
         """What the network made of pass ``index``; they come in order. The tile that it
@@ -73,12 +75,14 @@ def work_on(
     synthesizer: Synthesizer,
     request: SynthesisRequest,
     mask: bytes,
-    style_image: bytes | None = None,
+    style_images: Sequence[bytes] = (),
+    custom_styles: Mapping[str, StyleVector] = MappingProxyType({}),
 ) -> Work:
     """
     Args:
         mask: the mask file whose SHA-256 the request names.
-        style_image: the style file, if the request names one.
+        style_images: the style files that the request names, in order.
+        custom_styles: vectors (D,) of the custom styles that the request names.
 
     Raises:
         InvalidInput: the one that applies.
@@ -93,8 +97,13 @@ def work_on(
     )
     if decoded.is_large:
         request = replace(request, large=True)  # which refuses several tiles
-        return LargeTile(synthesizer, request, decoded, style_image)
-    return Tiles(synthesizer, request, decoded, style_image)
+        return LargeTile(synthesizer, request, decoded, style_images, custom_styles)
+    return Tiles(synthesizer, request, decoded, style_images, custom_styles)
+
+
+def prepared_style(synthesizer: Synthesizer, image: bytes, *, mpp: float | None) -> StyleInput:
+    """What the network takes to encode a style image. Raises StyleError, the one that applies."""
+    return synthesizer.prepare_style(style_input(image, mpp=mpp, network_mpp=synthesizer.card.mpp))
 
 
 class _Work:
@@ -107,34 +116,37 @@ class _Work:
         synthesizer: Synthesizer,
         request: SynthesisRequest,
         mask: MaskInput,
-        style_image: bytes | None,
+        style_images: Sequence[bytes],
+        custom_styles: Mapping[str, StyleVector],
     ) -> None:
         self._synthesizer, self._request, self._size = synthesizer, request, mask.size
         self._seeds = request.seeds()
-        self.style_input: StyleInput | None = None
-        if style_image is not None:
-            self.style_input = synthesizer.prepare_style(
-                style_input(style_image, mpp=request.mpp, network_mpp=synthesizer.card.mpp)
-            )
+        self._bank = synthesizer.styles.joined(custom_styles)
+        self.style_inputs: list[StyleInput] = [
+            prepared_style(synthesizer, image, mpp=request.mpp) for image in style_images
+        ]
         self._begin(mask.labels)
 
     def _begin(self, mask_labels: Labels) -> None:
         """What follows from the mask, at the network's scale."""
         raise NotImplementedError
 
-    def _style(self, seed: int, image_style: StyleVector | None) -> StyleVector:
-        style, bank = self._request.style, self._synthesizer.styles
-        if image_style is not None:
-            return image_style
+    def _style(self, seed: int, image_styles: Sequence[StyleVector]) -> StyleVector:
+        style = self._request.style
+        if image_styles:
+            weights = dict(enumerate(style.image_weights))
+            return mixed(image_styles, list(shares_of(weights).values()))
         if style.weights is not None:
-            return bank.mix(style.weights)
-        assert style.organ is not None  # Style holds exactly one of the three
-        return bank.pick(style.organ, seed)
+            return self._bank.mix(style.weights)
+        assert style.name is not None  # Style holds exactly one of them
+        return self._bank.pick(style.name, seed)
 
     def _finished(self, index: int, image_u8: ImageU8) -> Tile:
-        seed, organ = self._seeds[index], self._request.style.organ
+        seed, style = self._seeds[index], self._request.style
         card = self._synthesizer.card
-        exemplar = None if organ is None else self._synthesizer.styles.pick_index(organ, seed)
+        exemplar = None
+        if style.name is not None and style.name not in style.custom:
+            exemplar = self._bank.pick_index(style.name, seed)
         facts = manifest.build(card, self._request, index, exemplar=exemplar)
         image_u8 = resize_image(image_u8, self._size)
         if self.suffix == ".png":
@@ -161,9 +173,9 @@ class Tiles(_Work):
     def first_pass(self, tiles: int) -> int:
         return tiles
 
-    def pass_input(self, index: int, image_style: StyleVector | None) -> TileInput:
+    def pass_input(self, index: int, image_styles: Sequence[StyleVector] = ()) -> TileInput:
         seed = self._seeds[index]
-        return self._synthesizer.tile(self._layout, self._style(seed, image_style), seed=seed)
+        return self._synthesizer.tile(self._layout, self._style(seed, image_styles), seed=seed)
 
     def take(self, index: int, image_u8: ImageU8) -> Tile:
         return self._finished(index, image_u8)
@@ -189,9 +201,9 @@ class LargeTile(_Work):
     def first_pass(self, tiles: int) -> int:
         return self.passes if tiles else 0
 
-    def pass_input(self, index: int, image_style: StyleVector | None) -> TileInput:
+    def pass_input(self, index: int, image_styles: Sequence[StyleVector] = ()) -> TileInput:
         (seed,) = self._seeds
-        style = self._style(seed, image_style)
+        style = self._style(seed, image_styles)
         return self._synthesizer.window(self._layout, self._windows[index], style, seed=seed)
 
     def take(self, index: int, image_u8: ImageU8) -> Tile | None:

@@ -3,40 +3,46 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from pydantic import BaseModel
 
 from app.documents import job_document
 from app.problems import documented
 from app.routes.jobs import JobId
+from app.schemas import JobDocument
 from app.service import Service, ServiceDep
 from app.waiting import Moment, read
 from model.errors import JobExpired, JobUnknown, KeyInvalid, RateLimited, StoreUnavailable
 
-_KEEP_ALIVE_S = 15.0
+KEEP_ALIVE_S = 15.0
 """Proxies cut connections that are silent for longer, commonly after 60 s."""
-_RETRY_MS = 2000
+RETRY_MS = 2000
 
 # Nothing on the way may keep events back: neither a cache nor nginx's buffer.
-_UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
-# As OpenAPI 3.2 describes a stream of events.
-_EVENT = {
-    "type": "object",
-    "required": ["event", "id", "data"],
-    "properties": {
-        "event": {"type": "string", "const": "job"},
-        "id": {"type": "string", "description": "For Last-Event-ID."},
-        "data": {
-            "type": "string",
-            "contentMediaType": "application/json",
-            "contentSchema": {"$ref": "#/components/schemas/JobDocument"},
+
+def stream_of(name: str, document: type[BaseModel]) -> dict[str, Any]:
+    """A stream of events of one name, each with a document, as OpenAPI 3.2 describes it."""
+    event = {
+        "type": "object",
+        "required": ["event", "id", "data"],
+        "properties": {
+            "event": {"type": "string", "const": name},
+            "id": {"type": "string", "description": "For Last-Event-ID."},
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": {"$ref": f"#/components/schemas/{document.__name__}"},
+            },
         },
-    },
-}
+    }
+    return {EventSourceResponse.media_type: {"itemSchema": event}}
+
 
 router = APIRouter(tags=["jobs"])
 
@@ -51,7 +57,7 @@ router = APIRouter(tags=["jobs"])
         200: {
             "description": "Events named `job`, each with the whole job as in `GET /jobs/{id}`; "
             "the last when it has finished.",
-            "content": {EventSourceResponse.media_type: {"itemSchema": _EVENT}},
+            "content": stream_of("job", JobDocument),
         },
         204: {"description": "The job has finished and the client knows; there is no more."},
         **documented(KeyInvalid, JobUnknown, JobExpired, RateLimited, StoreUnavailable, 500),
@@ -75,16 +81,16 @@ async def get_events(
     if now.job.is_finished and last_event_id == _id(now):
         return Response(status_code=204)  # tells browsers not to connect again
     if request.method == "HEAD":
-        return Response(media_type=EventSourceResponse.media_type, headers=_UNBUFFERED)
+        return Response(media_type=EventSourceResponse.media_type, headers=UNBUFFERED)
     events = _events(request, service, job_id, last_event_id)
-    return EventSourceResponse(events, headers=_UNBUFFERED)
+    return EventSourceResponse(events, headers=UNBUFFERED)
 
 
 async def _events(
     request: Request, service: Service, job_id: str, seen: str | None
 ) -> AsyncIterator[bytes]:
-    yield format_sse_event(retry=_RETRY_MS)
-    moments = service.waiters.follow(service.jobs, job_id, idle_s=_KEEP_ALIVE_S)
+    yield format_sse_event(retry=RETRY_MS)
+    moments = service.waiters.follow(service.jobs, job_id, idle_s=KEEP_ALIVE_S)
     async with aclosing(moments):
         try:
             async for moment in moments:

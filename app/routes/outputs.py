@@ -1,4 +1,4 @@
-"""The tiles of jobs, and what each was made from."""
+"""The outputs of jobs, tiles above all, and what each was made from."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from app import ranges
 from app.problems import documented
 from app.routes.jobs import JobId
 from app.service import Service, ServiceDep
-from app.stored_tiles import PNG, TIFF, StoredTile, file_of, output_of
+from app.stored_tiles import JSON, PNG, TIFF, ZIP, StoredTile, file_of, output_of
 from model.errors import (
     JobExpired,
     JobUnknown,
@@ -21,13 +21,14 @@ from model.errors import (
     StorageUnavailable,
     StoreUnavailable,
 )
+from worker.job_request import JobRequest
 from worker.jobs import Job
-from worker.request import SynthesisRequest
 
 TILE_CONTENT: dict[str, Any] = {
     media_type: {"schema": {"type": "string", "contentMediaType": media_type}}
-    for media_type in (PNG, TIFF)
+    for media_type in (PNG, TIFF, ZIP)
 }
+_OUTPUT_CONTENT: dict[str, Any] = {**TILE_CONTENT, JSON: {"schema": {"type": "object"}}}
 TILE_HEADERS: dict[str, Any] = {
     "X-Seed": {"description": "Seed of the tile.", "schema": {"type": "integer"}},
     "ETag": {"description": "SHA-256 of the tile, in quotes.", "schema": {"type": "string"}},
@@ -58,18 +59,19 @@ router = APIRouter(tags=["jobs"])
 
 @router.get(
     "/jobs/{job_id}/outputs/{index}",
-    summary="A tile",
+    summary="A tile, or an encoded style",
     name="get_output",
     response_class=Response,
     responses={
         200: {
-            "description": "The tile. Its text chunks say what it was made from.",
-            "content": TILE_CONTENT,
+            "description": "The tile, whose text chunks say what it was made from; or the encoded "
+            "style.",
+            "content": _OUTPUT_CONTENT,
             "headers": {**TILE_HEADERS, **CACHED},
         },
         206: {
-            "description": "The part of the tile that Range asks for.",
-            "content": TILE_CONTENT,
+            "description": "The part of the file that Range asks for.",
+            "content": {**TILE_CONTENT, JSON: {"schema": {"type": "string"}}},
             "headers": {
                 **TILE_HEADERS,
                 **CACHED,
@@ -100,7 +102,9 @@ def get_output(
         Header(description="ETag of the tile the part should be of.", examples=[_ETAG]),
     ] = None,
 ) -> Response:
-    """One tile, as soon as it is stored: a PNG, or of a mask above 1024 px a side a TIFF."""
+    """One output, as soon as it is stored: of a job for tiles a PNG, or of a mask above 1024 px a
+    side a TIFF; of a job for a style its vector and origin as JSON; of a part of a dataset a ZIP
+    with a tile, its mask and annotations."""
     job = service.jobs.get(job_id)
     etag = f'"{output_of(job, index).sha256}"'
     known = {tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")}
@@ -137,7 +141,7 @@ def get_manifest(service: ServiceDep, job_id: JobId, index: Index) -> Response:
     )
 
 
-def tile_media_type(request: SynthesisRequest) -> str:
+def tile_media_type(request: JobRequest) -> str:
     """What a tile of this request is stored as."""
     return TIFF if request.large else PNG
 

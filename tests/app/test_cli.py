@@ -66,6 +66,26 @@ def test_the_same_request_gives_the_same_bytes(run, mask, tmp_path):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+def test_mixes_style_images_as_the_service_does(run, mask, tmp_path, checkpoint):
+    from fastapi.testclient import TestClient
+
+    from app.main import create_app
+    from app.settings import Settings
+
+    images = [style_png(seed=seed) for seed in range(2)]
+    for index, image in enumerate(images):
+        (tmp_path / f"{index}.png").write_bytes(image)
+    result = run("synthesize", "--mask", mask, "--style", "0.png", "--style", "1.png",
+                 "--weights", "[1, 3]", "--seed", 3, "--out", "tile.png")  # fmt: skip
+    assert result[0] == 0
+    settings = Settings.load(checkpoint=checkpoint, data_dir=tmp_path / "data")
+    with TestClient(create_app(settings)) as client:
+        files = [("mask", mask.read_bytes()), *(("style", image) for image in images)]
+        fields = {"weights": "[1, 3]", "seed": "3"}
+        served = client.post("/synthesize", files=files, data=fields).content
+    assert (tmp_path / "tile.png").read_bytes() == served
+
+
 def test_gives_the_bytes_the_service_gives(run, mask, tmp_path, checkpoint):
     from fastapi.testclient import TestClient
 
@@ -122,6 +142,8 @@ def test_lists_the_presets(run):
         (["--mask", "mask.png", "--styles", "kidney"], 64, "JSON"),
         (["--mask", "mask.png", "--style", "none.png"], 66, "none.png cannot be read"),
         (["--mask", "mask.png", "--style", "mask.png"], 65, "colour"),
+        (["--mask", "mask.png", *(2 * ["--style", "mask.png"])], 64, "also weights"),
+        (["--mask", "mask.png", "--style", "mask.png", "--weights", "[]"], 64, "0 weights and 1"),
         (["--mask", "mask.png", "--organ", "kidney", "--n", "17"], 64, "1..16"),
         (["--mask", "mask.png", "--organ", "kidney", "--seed", "-1"], 64, "seed"),
         (["--mask", "mask.png", "--organ", "kidney", "--device", "tpu"], 78, "SIAN_DEVICE=tpu"),

@@ -53,11 +53,13 @@ def play(flow, *answers):
 
 def job(status="queued", **changes) -> JobDocument:
     fields = {
-        "id": "a" * 32, "status": status, "position": None, "attempts": 0, "error": None,
+        "id": "a" * 32, "kind": "tile", "status": status, "position": None, "attempts": 0,
+        "error": None,
         "progress": {"done": 0, "total": 1, "unit": "tiles"}, "seed": 1,
         "created_at": "2026-01-01T00:00:00Z", "started_at": None, "finished_at": None,
         "expires_at": None, "deadline_at": None, "outputs": [],
-        "links": {"self": "/jobs/a", "events": "/jobs/a/events", "cancel": None, "remove": None},
+        "links": {"self": "/jobs/a", "events": "/jobs/a/events", "cancel": None, "remove": None,
+                  "style": None},
     }  # fmt: skip
     return JobDocument.model_validate({**fields, **changes})
 
@@ -126,7 +128,7 @@ def test_a_lost_answer_makes_no_second_job():
     assert len(calls) == 2
     assert len(keys) == 1
     assert calls[0].fields == {"organ": "kidney", "seed": "3", "label_components": "true"}
-    assert calls[0].files == {"mask": mask_png(), "style": b"image"}
+    assert calls[0].files == [("mask", mask_png()), ("style", b"image")]
     _, others, _ = play(submit(mask_png(), style=None, fields={}, patience_s=60), document())
     assert others[0].headers["Idempotency-Key"] not in keys
 

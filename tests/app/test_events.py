@@ -139,7 +139,7 @@ def test_tells_of_the_queue_and_of_a_cancellation(client, accept, busy, monkeypa
 
 def test_a_silent_stream_is_kept_alive(client, accept, busy, go_on, monkeypatch):
     monkeypatch.setattr(waiting, "_POSITIONS_S", 0.001)
-    monkeypatch.setattr(events, "_KEEP_ALIVE_S", 0.0)
+    monkeypatch.setattr(events, "KEEP_ALIVE_S", 0.0)
     jobs = client.app.state.service.jobs
     queued, looked = jobs.queued, threading.Semaphore(0)
 

@@ -7,8 +7,9 @@ from app import cli
 from worker.artifacts import Artifacts
 from worker.jobs import Failure, Output, new_job_id
 from worker.redis_jobs import RedisJobs
-from worker.request import Style, SynthesisRequest
+from worker.request import SynthesisRequest
 from worker.sqlite_jobs import SqliteJobs
+from worker.style import Style
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def jobs(request, tmp_path, monkeypatch):
 
 
 def create(jobs, n=1):
-    request = SynthesisRequest(mask_sha256="ab", style=Style(organ="kidney"), seed=1, n=n)
+    request = SynthesisRequest(mask_sha256="ab", style=Style(name="kidney"), seed=1, n=n)
     return jobs.create(new_job_id(), request, limit=100).id
 
 

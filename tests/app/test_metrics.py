@@ -32,7 +32,7 @@ def test_counts_requests_by_route(client, samples, mask_file):
     client.get("/styles/spleen")
     client.get("/made/up")
     value = samples()
-    route = "/styles/{organ}"
+    route = "/styles/{name}"
     assert value("sian_http_requests_total", method="GET", route=route, status="200") == 2
     assert value("sian_http_requests_total", method="GET", route=route, status="404") == 1
     assert value("sian_http_requests_total", method="GET", route="other", status="404") == 1

@@ -42,8 +42,15 @@ def test_lists_the_routes(document):
         "get /jobs/{job_id}/outputs/{index}",
         "get /jobs/{job_id}/outputs/{index}/manifest",
         "get /styles",
-        "get /styles/{organ}",
-        "get /styles/{organ}/thumbnail",
+        "post /styles",
+        "get /styles/{name}",
+        "delete /styles/{name}",
+        "get /styles/{name}/thumbnail",
+        "post /datasets",
+        "get /datasets/{dataset_id}",
+        "delete /datasets/{dataset_id}",
+        "get /datasets/{dataset_id}/events",
+        "get /datasets/{dataset_id}/bundle",
         "get /healthz",
         "get /readyz",
         "get /model",
@@ -66,16 +73,23 @@ def test_every_parameter_has_a_description_and_an_example(document):
             assert parameter.get("example") or schema.get("examples"), (name, parameter)
 
 
-def test_every_form_field_has_a_description_and_an_example(document):
-    body = document["paths"]["/synthesize"]["post"]["requestBody"]
+FORMS = {
+    "/synthesize": {
+        "mask", "style", "organ", "styles", "weights", "seed", "n", "mpp", "label_components",
+        "width", "height", "deadline_s",
+    },
+    "/styles": {"style", "name", "mpp", "deadline_s"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "required"), [("/synthesize", "mask"), ("/styles", "style")])
+def test_every_form_field_has_a_description_and_an_example(document, path, required):
+    body = document["paths"][path]["post"]["requestBody"]
     assert set(body["content"]) == {"multipart/form-data"}
     schema = resolve(document, body["content"]["multipart/form-data"]["schema"])
     fields = schema["properties"]
-    assert schema["required"] == ["mask"]
-    assert set(fields) == {
-        "mask", "style", "organ", "styles", "seed", "n", "mpp", "label_components",
-        "width", "height", "deadline_s",
-    }  # fmt: skip
+    assert schema["required"] == [required]
+    assert set(fields) == FORMS[path]
     for name, field in fields.items():
         assert field["description"], name
         assert field["examples"], name

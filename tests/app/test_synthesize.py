@@ -292,7 +292,7 @@ def test_uploads_are_not_kept_while_a_request_waits(client, mask_file, monkeypat
         return accept(service, form, *rest)
 
     async def see_files(*args):
-        closed.extend(file.file.closed for file in (forms[0].mask, forms[0].style))
+        closed.extend(file.file.closed for file in (forms[0].mask, *forms[0].style_images))
         return await wait(*args)
 
     monkeypatch.setattr(app.routes.synthesize, "_accept", see_form)

@@ -9,8 +9,9 @@ from app import waiting
 from app.waiting import Moment, Waiters, read
 from model.errors import JobUnknown, RateLimited, StoreUnavailable
 from worker.jobs import JobState, new_job_id
-from worker.request import Style, SynthesisRequest
+from worker.request import SynthesisRequest
 from worker.sqlite_jobs import SqliteJobs
+from worker.style import Style
 
 PATIENCE_S = 30
 AWAY = StoreUnavailable("The store is away.", retry_after_s=5)
@@ -29,7 +30,7 @@ def jobs(tmp_path: Path, waiters: Waiters):
 
 
 def create(jobs: SqliteJobs) -> str:
-    request = SynthesisRequest(mask_sha256="ab", style=Style(organ="kidney"), seed=1)
+    request = SynthesisRequest(mask_sha256="ab", style=Style(name="kidney"), seed=1)
     return jobs.create(new_job_id(), request, limit=100).id
 
 

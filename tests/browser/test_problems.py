@@ -96,6 +96,27 @@ def test_a_full_queue_and_a_job_that_is_canceled(serve, visit):
     expect(studio.page.get_by_role("button", name="Make the tile")).to_be_focused()
 
 
+def test_a_busy_service_is_asked_again(studio: Studio):
+    refused: list[str] = []
+
+    def on_synthesize(route: Route) -> None:
+        if refused:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        problem = {"code": "rate_limited", "detail": "More than 1 request a second."}
+        headers = {"Retry-After": "2", "Content-Type": "application/problem+json"}
+        route.fulfill(status=429, headers=headers, body=json.dumps(problem))
+
+    studio.provoked = {"429"}
+    studio.page.route("**/synthesize", on_synthesize)
+    studio.start()
+    for left in (2, 1):
+        expect(studio.progress).to_contain_text(f"Next try in {left} s.")
+    studio.wait_for_tile()
+    assert len(refused) == 1
+
+
 def test_a_connection_that_breaks_goes_on_after_the_last_event(studio: Studio):
     asked: list[str | None] = []
 

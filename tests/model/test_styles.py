@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.errors import StyleUnknown, StyleWeightsInvalid
-from model.styles import StyleBank
+from model.styles import StyleBank, mixed, shares_of
 
 BANK = StyleBank(
     {
@@ -31,6 +31,28 @@ def test_a_mix_is_a_convex_combination() -> None:
     np.testing.assert_allclose(BANK.mix({"liver": 1e308, "kidney": 1e308}), [5.5, 11])
     np.testing.assert_allclose(BANK.mix({"kidney": 0.2}), BANK.vector("kidney"))
     assert BANK.mix({"liver": 1, "kidney": 0}).dtype == np.float32
+
+
+def test_further_styles_join_and_replace_no_preset() -> None:
+    vector = np.array([7, 9], np.float32)
+    bank = BANK.joined({"ward": vector, "kidney": vector})
+    assert bank.organs == ["kidney", "liver", "ward"]
+    for of_ward in (bank.pick("ward", 5), bank.vector("ward"), bank.mix({"ward": 0.1})):
+        np.testing.assert_array_equal(of_ward, vector)
+    np.testing.assert_array_equal(bank.vector("kidney"), BANK.vector("kidney"))
+    np.testing.assert_allclose(
+        bank.mix({"ward": 1, "kidney": 3}), 0.25 * vector + 0.75 * BANK.vector("kidney")
+    )
+    assert BANK.organs == ["kidney", "liver"]
+
+
+def test_vectors_are_mixed_by_their_shares() -> None:
+    vectors = [np.array(values, np.float32) for values in ([0, 8], [4, 0], [8, 8])]
+    shares = shares_of({0: 2.0, 1: 1.0, 2: 1.0})
+    assert shares == {0: 0.5, 1: 0.25, 2: 0.25}
+    np.testing.assert_array_equal(mixed(vectors, list(shares.values())), [3, 6])
+    tiny = np.array([0.1, 1e-30], np.float32)
+    np.testing.assert_array_equal(mixed([vectors[0], tiny], [0.0, 1.0]), tiny)
 
 
 @pytest.mark.parametrize(

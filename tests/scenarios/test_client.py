@@ -9,9 +9,16 @@ import numpy as np
 import pytest
 
 from app.client import AsyncClient, Client
-from model.errors import JobExpired, KeyInvalid, MaskBinary, StoreUnavailable, StyleUnknown
+from model.errors import (
+    JobExpired,
+    KeyInvalid,
+    MaskBinary,
+    StoreUnavailable,
+    StyleNameTaken,
+    StyleUnknown,
+)
 from model.formats import read_mask
-from tests.fakes import label_mask, mask_png, png
+from tests.fakes import label_mask, mask_png, png, style_png
 
 MASK = mask_png()
 
@@ -93,6 +100,30 @@ def test_what_the_service_serves(sian):
     organs = [style.organ for style in sian.styles().styles]
     assert "kidney" in organs
     assert sian.style("kidney").style_dim == sian.model().style_dim
+
+
+def test_custom_styles(sian, tmp_path):
+    image = style_png()
+    (tmp_path / "reference.png").write_bytes(image)
+    kept = sian.keep_style(tmp_path / "reference.png", "ward-3")
+    assert (kept.name, kept.kind) == ("ward-3", "custom")
+    assert sian.style("ward-3") == sian.keep_style(image, "ward-3") == kept
+    assert "ward-3" in [style.name for style in sian.styles().styles]
+    (named,) = sian.synthesize(MASK, organ="ward-3", seed=1)
+    (sent,) = sian.synthesize(MASK, style=image, seed=1)
+    assert named.data == sent.data
+    with pytest.raises(StyleNameTaken):
+        sian.keep_style(style_png(seed=1), "ward-3")
+    sian.delete_style("ward-3")
+    with pytest.raises(StyleUnknown):
+        sian.synthesize(MASK, organ="ward-3")
+
+
+def test_a_mix_of_images(sian, tmp_path):
+    (tmp_path / "second.png").write_bytes(style_png(seed=2))
+    images = [style_png(seed=1), tmp_path / "second.png"]
+    (tile,) = sian.synthesize(MASK, style=images, weights=(0.25, 0.75), seed=1)
+    assert [image["weight"] for image in tile.manifest["style"]["images"]] == [0.25, 0.75]
 
 
 def test_errors_have_their_class(sian):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode, checks
 from schemathesis.schemas import APIOperation, BaseSchema
 
-from tests.fakes import png
+from tests.fakes import png, style_png
 from tests.processes import Server
 
 CONFORMANCE = (
@@ -40,6 +40,11 @@ def tiny_mask() -> bytes:
     mask = np.zeros((32, 32), np.uint16)
     mask[4:12, 4:12], mask[18:28, 16:30] = 1, 2
     return png(mask)
+
+
+@pytest.fixture(scope="module")
+def tiny_style() -> bytes:
+    return style_png(64)
 
 
 def operations(document: BaseSchema) -> list[APIOperation]:
@@ -76,6 +81,29 @@ def test_requests_for_tiles(document, tiny_mask):
             case.body |= {"mask": tiny_mask, "organ": "kidney", "n": 1}
 
     check(document["/synthesize"]["POST"], prepare)
+
+
+def test_requests_for_styles(document, tiny_style):
+    """Of a real image, so that many are fulfilled; some of the names, too, are good."""
+
+    def prepare(case: Case) -> None:
+        if isinstance(case.body, dict):
+            case.body |= {"style": tiny_style}
+
+    check(document["/styles"]["POST"], prepare)
+
+
+def test_requests_for_a_style(document, api, tiny_style):
+    """That is kept, until it is deleted."""
+
+    def prepare(case: Case) -> None:
+        files, fields = {"style": tiny_style}, {"name": "ward"}
+        assert api.client.post("/styles", files=files, data=fields).status_code == 200
+        case.path_parameters["name"] = "ward"
+
+    for operation in operations(document):
+        if operation.path.startswith("/styles/"):
+            check(operation, prepare)
 
 
 def test_requests_for_jobs(document, api, tiny_mask):

@@ -1,4 +1,4 @@
-"""What training asks of CUDA, and that it ends with the training. The flags need no GPU."""
+"""What training asks of devices, and that it ends with the training. The flags need no GPU."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from model.device import compute_reproducibly
-from training.speed import as_fast_as_possible
+from training import speed
+from training.speed import Precision, as_fast_as_possible, autocast
 
 CUDA = torch.device("cuda")
 
@@ -47,3 +48,28 @@ def test_the_cpu_needs_none_of_it() -> None:
     before = flags()
     with as_fast_as_possible(torch.device("cpu")):
         assert flags() == before
+
+
+@pytest.mark.parametrize(
+    ("precision", "is_fast", "dtype"),
+    [
+        ("bf16", False, torch.bfloat16),
+        ("fp32", True, torch.float32),
+        ("auto", True, torch.bfloat16),
+        ("auto", False, torch.float32),
+    ],
+)
+def test_precision_of_convolutions(
+    monkeypatch: pytest.MonkeyPatch, precision: Precision, is_fast: bool, dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(speed, "has_fast_bf16", lambda device: is_fast)
+    images, kernel = torch.zeros(1, 3, 4, 4), torch.zeros(2, 3, 3, 3)
+    with autocast(precision, torch.device("cpu")):
+        assert torch.nn.functional.conv2d(images, kernel).dtype == dtype
+
+
+def test_the_cpu_is_asked_for_its_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has_bf16, has_amx in ((False, False), (True, False), (False, True)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has_bf16: has)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda has=has_amx: has)
+        assert speed.has_fast_bf16(torch.device("cpu")) == (has_bf16 or has_amx)

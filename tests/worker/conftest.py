@@ -11,8 +11,9 @@ from worker.artifacts import Artifacts
 from worker.engine import Engine
 from worker.inputs import MASK, STYLE
 from worker.jobs import new_job_id
-from worker.request import Style, SynthesisRequest, sha256
+from worker.request import SynthesisRequest, sha256
 from worker.sqlite_jobs import SqliteJobs
+from worker.style import Style
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ def accept(jobs: SqliteJobs, artifacts: Artifacts) -> Callable[..., str]:
         deadline_at: datetime | None = None,
     ) -> str:
         mask = mask_png(side)
-        wanted = Style(organ=organ) if style is None else Style(image_sha256=sha256(style))
+        wanted = Style(name=organ) if style is None else Style(image_sha256=sha256(style))
         request = SynthesisRequest(mask_sha256=sha256(mask), style=wanted, seed=seed, n=n)
         job_id = new_job_id()
         artifacts.put(job_id, MASK, mask)

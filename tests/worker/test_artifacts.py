@@ -3,6 +3,7 @@
 import os
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,29 @@ def test_names_its_scopes(artifacts):
         artifacts.put(scope, "mask", b"")
         artifacts.put(scope, "0.png", b"")
     assert sorted(artifacts.scopes()) == ["a", "b"]
+
+
+def test_names_the_files_of_a_scope(artifacts):
+    assert artifacts.names("job") == []
+    for scope, name in (("job", "mask"), ("job", "0.png"), ("other", "style")):
+        artifacts.put(scope, name, b"")
+    assert sorted(artifacts.names("job")) == ["0.png", "mask"]
+
+
+def test_creates_only_what_is_not_there(artifacts):
+    assert artifacts.create("job", "0.png", b"first")
+    assert not artifacts.create("job", "0.png", b"second")
+    assert artifacts.get("job", "0.png") == b"first"
+    assert artifacts.names("job") == ["0.png"]
+    artifacts.discard("job", "0.png")
+    assert artifacts.create("job", "0.png", b"third")
+
+
+def test_of_several_who_create_one_succeeds(artifacts):
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(lambda k: artifacts.create("job", "name", b"%d" % k), range(8)))
+    assert created.count(True) == 1
+    assert artifacts.get("job", "name") == b"%d" % created.index(True)
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import DeadlineExceeded, OutOfMemory
-from worker import metrics
+from worker import metrics, waiting
 from worker.batcher import Batcher, DeviceLost, Unwanted
 from worker.waiting import Stopped
 
@@ -93,8 +93,9 @@ class Bench:
         key: Hashable = "a",
         owner: str = "me",
         deadline_at: datetime | None = None,
+        patient: bool = False,
     ) -> "Future[Any]":
-        with self.batcher.expect(owner, deadline_at=deadline_at) as place:
+        with self.batcher.expect(owner, deadline_at=deadline_at, patient=patient) as place:
             place.reserve(key)
             return place.submit(payload)
 
@@ -192,10 +193,104 @@ def test_does_not_wait_for_what_is_given_up(bench):
     assert outcome(futures[0]) == ("a", 1)
 
 
+def test_waits_for_what_may_be_coming(bench):
+    b = bench(max_wait_s=PATIENCE_S * 10)
+    with b.batcher.expect_some() as first, b.batcher.expect_some():
+        one, two = b.submit(1), b.submit(2)
+        first.end()
+        first.end()  # counts once
+        assert not computed(b)
+        three = b.submit(3)
+    assert [f.result(PATIENCE_S) for f in (one, two, three)] == [("a", 1), ("a", 2), ("a", 3)]
+    assert computed(b) == [[1, 2, 3]]
+
+
+def test_what_would_be_computed_alone_stays_for_the_next_batch(bench):
+    b = bench(FakeDevice(full=6, together=2))
+    later = []
+
+    def come_later(payloads: Sequence[Any], at_once: int) -> None:
+        if payloads == [1, 2]:
+            later.append(b.submit(4))
+
+    b.device.fault = come_later
+    b.busy_with(0)
+    futures = [b.submit(n) for n in (1, 2, 3)]
+    b.device.go_on.set()
+    assert [outcome(f) for f in futures] == [("a", n) for n in (1, 2, 3)]
+    assert outcome(later[0]) == ("a", 4)
+    assert computed(b) == [[1, 2], [3, 4]]
+
+
 def test_waits_no_longer_than_it_may(bench):
     b = bench(max_wait_s=0.01)
     with b.batcher.expect("me"):
         assert outcome(b.submit(1)) == ("a", 1)
+
+
+def test_patient_ones_let_others_go_first(bench):
+    b = bench(FakeDevice(full=4, together=2))
+    b.busy_with(0)
+    patient = [b.submit(n, patient=True) for n in (1, 2, 3)]
+    others = [b.submit(n) for n in (4, 5)]
+    b.device.go_on.set()
+    for future in (*patient, *others):
+        outcome(future)
+    assert computed(b) == [[4, 5], [1, 2], [3]]
+
+
+def test_patient_ones_keep_a_lone_one_company(bench):
+    b = bench(FakeDevice(full=4, together=2))
+    b.busy_with(0)
+    futures = [b.submit(1, patient=True), b.submit(2, patient=True), b.submit(3)]
+    b.device.go_on.set()
+    for future in futures:
+        outcome(future)
+    assert computed(b) == [[3, 1], [2]]
+
+
+def test_between_patient_ones_somebody_may_come(bench):
+    """A full batch of them is not computed to its end first."""
+    b = bench(FakeDevice(full=4, together=2))
+    urgent = []
+
+    def come(payloads: Sequence[Any], at_once: int) -> None:
+        if payloads == [1, 2]:
+            urgent.append(b.submit(9))
+
+    b.device.fault = come
+    b.busy_with(0)
+    patient = [b.submit(n, patient=True) for n in (1, 2, 3, 4)]
+    b.device.go_on.set()
+    for future in patient:
+        outcome(future)
+    assert outcome(urgent[0]) == ("a", 9)
+    assert computed(b) == [[1, 2], [9, 3], [4]]
+
+
+def test_patience_ends(bench, monkeypatch):
+    monkeypatch.setattr(waiting, "_PATIENCE_S", 0.0)
+    b = bench()
+    b.busy_with(0)
+    futures = [b.submit(1, "a", patient=True), b.submit(2, "b")]
+    b.device.go_on.set()
+    for future in futures:
+        outcome(future)
+    assert b.device.calls[1:] == [("a", [1]), ("b", [2])]
+
+
+def test_patient_ones_leave_room_for_others(bench):
+    b = bench(FakeDevice(full=2))
+    b.busy_with(0)
+    with ThreadPoolExecutor(1) as pool:
+        patient = [b.submit(n, patient=True) for n in (1, 2)]
+        third = pool.submit(b.submit, 3, patient=True)
+        others = [b.submit(n) for n in (4, 5, 6, 7)]  # none of which waits for room
+        assert not third.done()
+        b.device.go_on.set()
+        for future in (*patient, *others, third.result(PATIENCE_S)):
+            outcome(future)
+    assert computed(b)[:2] == [[4, 5], [6, 7]]
 
 
 def test_room_is_bounded(bench):
@@ -546,7 +641,8 @@ def test_every_item_has_one_outcome_and_every_batch_one_key(clients, full, toget
         futures = []
         for index, (key, what) in enumerate(clients[number]):
             try:
-                futures.append((what, bench.submit((number, index, what), key)))
+                future = bench.submit((number, index, what), key, patient=number % 2 == 1)
+                futures.append((what, future))
             except Stopped:
                 break
         return [(what, outcome(future)) for what, future in futures]

@@ -13,7 +13,8 @@ from worker import synthesis
 from worker.engine import Engine
 from worker.inputs import MASK
 from worker.jobs import MAX_ATTEMPTS, JobState
-from worker.request import Style, SynthesisRequest, sha256
+from worker.request import SynthesisRequest, sha256
+from worker.style import Style
 from worker.thumbnails import thumbnail_scope
 
 # Loading and warming up
@@ -144,13 +145,14 @@ def test_the_bytes_of_a_request_alone_on_the_command_line(
     expected = []
     for fields in wanted:
         mask, style = mask_png(fields.get("side", 64)), fields.get("style")
+        images = [style] if style else []
         request = SynthesisRequest(
             sha256(mask),
-            Style(image_sha256=sha256(style)) if style else Style(organ=fields["organ"]),
+            Style(image_sha256=sha256(style)) if style else Style(name=fields["organ"]),
             fields["seed"],
             n=fields["n"],
         )
-        expected.append([t.data for t in synthesis.synthesize(network, request, mask, style)])
+        expected.append([t.data for t in synthesis.synthesize(network, request, mask, images)])
     engine = start(network, max_batch=4)
     accepted = [accept(**fields) for fields in wanted]
     assert all(threads.map(engine.run, accepted))

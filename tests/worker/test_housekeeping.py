@@ -11,6 +11,8 @@ from model.errors import (
     StoreUnavailable,
 )
 from tests.worker.test_jobs import REQUEST
+from worker.dataset.part import divide
+from worker.dataset.request import DatasetRequest
 from worker.housekeeping import Housekeeper
 from worker.jobs import JobState, new_job_id
 
@@ -93,6 +95,25 @@ def test_files_that_cannot_be_removed_keep_no_others(housekeeper, jobs, artifact
     housekeeper.sweep(later)
     with pytest.raises(JobExpired):
         jobs.get(stuck)
+
+
+def test_keeps_parts_until_the_dataset_is_made(housekeeper, jobs, artifacts):
+    dataset_id = new_job_id()
+    parts = divide(DatasetRequest(count=64, organs={"kidney": 1.0}), dataset_id)
+    for part, job_id in zip(parts, parts[0].job_ids(), strict=True):
+        artifacts.put(job_id, "0.zip", b"tile")
+        jobs.create(job_id, part, limit=100)
+    first, second = parts[0].job_ids()
+    jobs.finish(jobs.start(first, lease_s=60))
+    later = datetime.now(UTC) + DAY
+    housekeeper.sweep(later)
+    assert artifacts.exists(first, "0.zip")
+    jobs.finish(jobs.start(second, lease_s=60))
+    housekeeper.sweep(later)
+    for job_id in (first, second):
+        assert not artifacts.exists(job_id, "0.zip")
+        with pytest.raises(JobExpired):
+            jobs.get(job_id)
 
 
 def test_sweeps_now_and_then(housekeeper, jobs, artifacts):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import IdempotencyMismatch, JobExpired, JobUnknown, QueueFull
+from worker.job_request import StyleRequest, UnknownRequest
 from worker.jobs import (
     MAX_ATTEMPTS,
     Claim,
@@ -22,10 +23,11 @@ from worker.jobs import (
     new_job_id,
 )
 from worker.redis_jobs import RedisJobs
-from worker.request import MAX_SEED, Style, SynthesisRequest
+from worker.request import MAX_SEED, SynthesisRequest
 from worker.sqlite_jobs import SqliteJobs
+from worker.style import Style
 
-REQUEST = SynthesisRequest(mask_sha256="ab", style=Style(organ="kidney"), seed=MAX_SEED, n=2)
+REQUEST = SynthesisRequest(mask_sha256="ab", style=Style(name="kidney"), seed=MAX_SEED, n=2)
 FAILURE = Failure("synthesis_failed", "Why: µ.")
 EVER, NEVER = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 LEASE_S = 1000
@@ -112,7 +114,7 @@ def test_a_new_job_is_queued(jobs):
 
 def test_every_kind_of_request_comes_back(jobs):
     for style in (
-        Style(organ="kidney"),
+        Style(name="kidney"),
         Style(weights={"kidney": 0.1, "lïver": 3.0}),
         Style(image_sha256="cd"),
     ):
@@ -120,6 +122,24 @@ def test_every_kind_of_request_comes_back(jobs):
             mask_sha256="ab", style=style, seed=0, n=16, mpp=0.25, label_components=True
         )
         assert jobs.get(jobs.create(new_job_id(), request, limit=10).id).request == request
+
+
+def test_a_job_for_a_style_comes_back(jobs):
+    job_id = new_job_id()
+    request = StyleRequest(image_sha256="ab", name="ward", mpp=0.5)
+    jobs.create(job_id, request, limit=10)
+    output = Output(seed=None, sha256="cd", suffix=".style.json")
+    assert jobs.add_output(start(jobs, job_id), output, 0)
+    job = jobs.get(job_id)
+    assert (job.request, job.outputs) == (request, (output,))
+
+
+def test_a_job_of_an_unknown_kind_can_be_read(jobs):
+    """A later version may have queued it."""
+    job_id = new_job_id()
+    jobs.create(job_id, UnknownRequest("hologram", '{"kind": "hologram"}'), limit=10)
+    assert jobs.get(job_id).request.kind == "hologram"
+    assert jobs.queued() == [job_id]
 
 
 def test_runs_to_success(jobs):

@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 
 from model.errors import IdempotencyMismatch, JobExpired, JobUnknown, QueueFull
 from tests.redis_server import RedisServer
+from worker.job_request import StyleRequest
 from worker.jobs import (
     FINISHED,
     Claim,
@@ -31,8 +32,9 @@ from worker.jobs import (
     new_job_id,
 )
 from worker.redis_jobs import RedisJobs
-from worker.request import Style, SynthesisRequest
+from worker.request import SynthesisRequest
 from worker.sqlite_jobs import SqliteJobs
+from worker.style import Style
 
 LIMIT, ALL = 4, 100
 MAX_ATTEMPTS = 2  # instead of 3: histories get there
@@ -45,11 +47,11 @@ leases = st.sampled_from([-1.0, 1000.0])
 requests = st.builds(
     SynthesisRequest,
     mask_sha256=st.just("ab"),
-    style=st.builds(Style, organ=st.text()),
+    style=st.builds(Style, name=st.text()),
     seed=st.integers(0, 2**63 - 1),
     n=st.integers(1, 16),
     label_components=st.booleans(),
-)
+) | st.builds(StyleRequest, image_sha256=st.just("ab"), name=st.none() | st.text())
 deadlines = st.none() | st.datetimes(EVER.replace(tzinfo=None), timezones=st.just(UTC))
 
 

@@ -17,7 +17,8 @@ from worker.engine import Engine
 from worker.inputs import MASK
 from worker.jobs import JobState, Output, Progress, new_job_id
 from worker.queue import LocalQueue
-from worker.request import Style, SynthesisRequest, sha256
+from worker.request import SynthesisRequest, sha256
+from worker.style import Style
 from worker.waiting import NotNow
 from worker.work import work_on
 
@@ -36,7 +37,7 @@ MASK_FILE = wide_mask()
 
 
 def request(**changes) -> SynthesisRequest:
-    fields = {"mask_sha256": sha256(MASK_FILE), "style": Style(organ="kidney"), "seed": 7}
+    fields = {"mask_sha256": sha256(MASK_FILE), "style": Style(name="kidney"), "seed": 7}
     return SynthesisRequest(**{**fields, "large": True, **changes})
 
 

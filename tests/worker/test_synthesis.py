@@ -9,7 +9,8 @@ from PIL import Image
 from model.errors import MaskBinary
 from tests.fakes import FakeSynthesizer, label_mask, mask_png, png, style_png
 from worker import synthesis
-from worker.request import Style, SynthesisRequest, sha256
+from worker.request import SynthesisRequest, sha256
+from worker.style import Style
 from worker.work import Tile, work_on
 
 MASK = mask_png()
@@ -21,7 +22,7 @@ def synthesizer(checkpoint) -> FakeSynthesizer:
 
 
 def request(**changes) -> SynthesisRequest:
-    fields = {"mask_sha256": sha256(MASK), "style": Style(organ="kidney"), "seed": 7}
+    fields = {"mask_sha256": sha256(MASK), "style": Style(name="kidney"), "seed": 7}
     return SynthesisRequest(**{**fields, **changes})
 
 
@@ -105,7 +106,7 @@ def test_a_style_image_is_encoded_once(synthesizer, monkeypatch):
     )
     style = style_png(80)
     wanted = request(style=Style(image_sha256=sha256(style)), n=3)
-    tiles = list(synthesis.synthesize(synthesizer, wanted, MASK, style))
+    tiles = list(synthesis.synthesize(synthesizer, wanted, MASK, [style]))
     assert encoded == [(80, 80, 3)]
     assert json.loads(image(tiles[2]).text["style"]) == {"image_sha256": sha256(style)}
 

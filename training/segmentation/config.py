@@ -1,10 +1,11 @@
 """SegNetConfig: everything the training of a SegNet depends on besides its images."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from model.errors import ParameterInvalid
 from training.segmentation.segnet import STRIDE
+from training.speed import Precision
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class SegNetConfig:
     learning_rate: Adam's at the first step; falls along half a cosine to 0 at the last.
     augment: traditional augmentation, see ``training.segmentation.data``.
     class_weights: of background, inside and boundary in the cross-entropy.
-    precision: bf16 is autocast of the convolutions.
+    precision: bf16 is autocast of the convolutions; auto, where the device gains from it.
     """
 
     width: int = 64
@@ -28,7 +29,7 @@ class SegNetConfig:
     learning_rate: float = 1e-3
     augment: bool = True
     class_weights: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Precision = "auto"
     seed: int = 0
 
     # The number of steps is not free: the learning rate of each depends on it.

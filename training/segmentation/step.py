@@ -10,6 +10,7 @@ from model.pixels import place, u8_to_pm1
 from training.distributed import Process, average_gradients, broadcast, synchronise_batch_norm
 from training.segmentation.config import SegNetConfig
 from training.segmentation.segnet import SegNet
+from training.speed import autocast
 
 
 class SegNetStepper:
@@ -33,7 +34,7 @@ class SegNetStepper:
         device = self.process.device
         image_pm1 = u8_to_pm1(batch["image"].to(device, non_blocking=True))
         classes = batch["classes"].to(device, non_blocking=True).long()
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with autocast(self.config.precision, device):
             scores = self.net(image_pm1)
         loss = cross_entropy(scores.float(), classes, self._class_weights)
         self._set_rate(step)

@@ -102,7 +102,11 @@ class DatasetRequest:
 
     @classmethod
     def from_json(cls, text: str) -> "DatasetRequest":
-        values: dict[str, Any] = json.loads(text)
+        return cls.from_values(json.loads(text))
+
+    @classmethod
+    def from_values(cls, values: dict[str, Any]) -> "DatasetRequest":
+        """From what the JSON holds."""
         return cls(**{**values, "formats": tuple(values["formats"])})
 
     def _seed(self, what: str, k: int) -> int:

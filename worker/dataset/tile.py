@@ -56,7 +56,8 @@ def tile_inputs(
         mask = request.mask(k).draw(max_side=LARGEST_MASK_PX)
         seed = request.tile_seed(k)
         style = synthesizer.styles.pick(request.organ(k), seed)
-        prepared.append((mask, synthesizer.prepare(mask, style, seed=seed)))
+        tile_input = synthesizer.tile(synthesizer.layout(mask), style, seed=seed)
+        prepared.append((mask, tile_input))
     return prepared
 
 

@@ -1,0 +1,155 @@
+"""Datasets over the wire: what is asked for, and what is answered."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from fastapi import Request
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
+
+from app.dataset_jobs import Dataset
+from app.schemas import JobError, Progress
+from app.service import Service
+from model.formats import MaskFormat
+from model.nuclei import SMALLEST_PX
+from model.tile import LARGEST_MASK_PX
+from worker.dataset.request import DEFAULT_FORMATS, MOST_TILES, DatasetRequest
+from worker.jobs import JobState
+from worker.request import MAX_SEED, draw_seed
+
+_ID = "3f0c9a7e5d1b4c86a2f4d8e19b7c6a50"
+_SIDE = f"Of every tile, in pixels: {SMALLEST_PX} to {LARGEST_MASK_PX}."
+
+
+class DatasetWish(BaseModel):
+    """A dataset to make: random masks with nuclei as those of organs, and a tile of each."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    count: int = Field(ge=1, le=MOST_TILES, description="How many tiles.", examples=[500])
+    organs: list[str] | dict[str, float] | SkipJsonSchema[None] = Field(
+        None,
+        description="Organs, in equal shares, or with weights; all presets unless given.",
+        examples=[{"kidney": 2, "breast": 1}],
+    )
+    width: int = Field(256, ge=SMALLEST_PX, le=LARGEST_MASK_PX, description=_SIDE)
+    height: int = Field(256, ge=SMALLEST_PX, le=LARGEST_MASK_PX, description=_SIDE)
+    seed: int | SkipJsonSchema[None] = Field(
+        None, ge=0, le=MAX_SEED, description="Drawn at random and reported if absent.", examples=[7]
+    )
+    formats: list[MaskFormat] = Field(
+        list(DEFAULT_FORMATS),
+        description="Of the annotations, beside the label PNG that every tile has.",
+        examples=[["coco", "geojson"]],
+    )
+
+    def request(self, organs: Sequence[str]) -> DatasetRequest:
+        """What is to be made. organs: of all presets. Raises ParameterInvalid."""
+        chosen = self.organs if self.organs is not None else list(organs)
+        if isinstance(chosen, list):
+            chosen = dict.fromkeys(chosen, 1.0)
+        return DatasetRequest(
+            count=self.count,
+            organs=chosen,
+            height=self.height,
+            width=self.width,
+            seed=draw_seed() if self.seed is None else self.seed,
+            formats=tuple(name for name in self.formats if name != "png"),
+        )
+
+
+class DatasetLinks(BaseModel):
+    self: str = Field(description="This dataset.", examples=[f"/datasets/{_ID}"])
+    events: str = Field(
+        description="Server-sent events: this document whenever it changes.",
+        examples=[f"/datasets/{_ID}/events"],
+    )
+    bundle: str | None = Field(
+        description="The ZIP; null until all tiles are made.",
+        examples=[f"/datasets/{_ID}/bundle"],
+    )
+    cancel: str | None = Field(
+        description="DELETE this to cancel the rest; null once nothing more is done.",
+        examples=[None],
+    )
+    remove: str | None = Field(
+        description="DELETE this to remove the dataset; null until nothing more is done.",
+        examples=[f"/datasets/{_ID}"],
+    )
+
+
+class DatasetDocument(BaseModel):
+    """A dataset that is made, or being made."""
+
+    id: str = Field(examples=[_ID])
+    status: str = Field(
+        description="queued, running, succeeded, failed or canceled.",
+        json_schema_extra={"enum": ["queued", "running", "succeeded", "failed", "canceled"]},
+        examples=["running"],
+    )
+    error: JobError | None = Field(description="Why it failed; null otherwise.")
+    progress: Progress
+    count: int = Field(description="How many tiles.", examples=[500])
+    organs: dict[str, float] = Field(
+        description="With their weights.", examples=[{"kidney": 2.0, "breast": 1.0}]
+    )
+    width: int = Field(examples=[256])
+    height: int = Field(examples=[256])
+    seed: int = Field(description="Given or drawn.", examples=[7])
+    formats: list[str] = Field(
+        description="Of the annotations, beside label PNG.", examples=[["coco"]]
+    )
+    parts: int = Field(
+        description="Into how many jobs it is divided, which workers share.", examples=[8]
+    )
+    created_at: datetime = Field(description="UTC.")
+    started_at: datetime | None = Field(description="UTC; null until the first part is started.")
+    finished_at: datetime | None = Field(description="UTC; null until nothing more is done.")
+    expires_at: datetime | None = Field(
+        description="UTC; after it the tiles are removed. Null until nothing more is done."
+    )
+    links: DatasetLinks
+
+
+def dataset_document(request: Request, service: Service, dataset: Dataset) -> DatasetDocument:
+    """Links are paths from the root, as those of jobs."""
+    wish, jobs, is_finished = dataset.request, dataset.jobs, dataset.is_finished
+    failures = [job.failure for job in jobs if job.failure is not None]
+    ends = [job.finished_at for job in jobs if job.finished_at is not None]
+    finished_at = max(ends) if is_finished else None
+    retention = timedelta(hours=service.settings.retention_hours)
+
+    def path(name: str) -> str:
+        return request.url_for(name, dataset_id=dataset.id).path
+
+    return DatasetDocument(
+        id=dataset.id,
+        status=dataset.state,
+        error=JobError(code=failures[0].code, detail=failures[0].message) if failures else None,
+        progress=Progress(done=dataset.done, total=wish.count, unit="tiles"),
+        **_asked(wish),
+        parts=len(jobs),
+        created_at=jobs[0].created_at,
+        started_at=min((job.started_at for job in jobs if job.started_at), default=None),
+        finished_at=finished_at,
+        expires_at=None if finished_at is None else min(ends) + retention,
+        links=DatasetLinks(
+            self=path("get_dataset"),
+            events=path("get_dataset_events"),
+            bundle=path("get_bundle") if dataset.state is JobState.SUCCEEDED else None,
+            cancel=None if is_finished else path("get_dataset"),
+            remove=path("get_dataset") if is_finished else None,
+        ),
+    )
+
+
+def _asked(wish: DatasetRequest) -> dict[str, Any]:
+    return {
+        "count": wish.count,
+        "organs": wish.organs,
+        "width": wish.width,
+        "height": wish.height,
+        "seed": wish.seed,
+        "formats": list(wish.formats),
+    }

@@ -1,0 +1,122 @@
+"""What the makers of all kinds of jobs share: places on the device, input files, encoding."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from model.errors import DeadlineExceeded, StorageUnavailable
+from worker.artifacts import Artifacts
+from worker.batcher import Batcher
+from worker.jobs import Claim, Job, Progress
+from worker.network import STYLE, Network
+from worker.waiting import Expectation, Place
+
+if TYPE_CHECKING:
+    from model.styles import StyleVector
+    from model.synthesizer import StyleInput, Synthesizer  # imports torch
+
+_GONE_AGAIN_S = 5
+
+# The log of a job reads as the engine's.
+logger = logging.getLogger("worker.engine")
+
+
+class Product(Protocol):
+    """What a job makes and the runner stores: a file, and what it was made from beside it."""
+
+    @property
+    def seed(self) -> int | None: ...
+    @property
+    def data(self) -> bytes: ...
+    @property
+    def suffix(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def manifest(self) -> bytes: ...
+
+
+class Maker(Protocol):
+    """Does the work of one kind of job."""
+
+    def make(self, claim: Claim, expectation: Expectation) -> Iterator[Product | Progress]:
+        """The products that the job does not have yet, in order, and now and then how far it is.
+        What is asked for next comes when the last is stored; a claim that is lost ends it there.
+
+        expectation: of the first for the device; to be ended once that has a place.
+
+        Raises what is the job's error, or Interrupted.
+        """
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """Safe to use from many threads.
+
+    max_batch: how many passes of one job are under way at a time.
+    stopping: set when jobs should go back to the queue.
+    preparing: decoding and layout maps take much memory for a moment; more at once than there are
+        cores would gain nothing.
+    """
+
+    artifacts: Artifacts
+    network: Network
+    batcher: Batcher
+    max_batch: int
+    stopping: threading.Event
+    preparing: threading.BoundedSemaphore
+
+    @classmethod
+    def with_cores(
+        cls,
+        artifacts: Artifacts,
+        network: Network,
+        batcher: Batcher,
+        *,
+        max_batch: int,
+        stopping: threading.Event,
+    ) -> Workbench:
+        """One that prepares as many jobs at a time as there are cores."""
+        preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
+        return cls(artifacts, network, batcher, max_batch, stopping, preparing)
+
+    @property
+    def synthesizer(self) -> Synthesizer:
+        return self.network.synthesizer
+
+    def expect(self, claim: Claim, *, patient: bool = False) -> Place:
+        """A place on the device for what is about to be prepared, see ``Batcher.expect``."""
+        return self.batcher.expect(claim.token, deadline_at=claim.job.deadline_at, patient=patient)
+
+    def check_deadline(self, job: Job) -> None:
+        """Raises DeadlineExceeded."""
+        if job.deadline_at is not None and job.deadline_at <= datetime.now(UTC):
+            raise DeadlineExceeded("The deadline passed before the job could be started.")
+
+    def input(self, job_id: str, name: str) -> bytes:
+        """An input file. Raises StorageUnavailable if it is not there."""
+        try:
+            return self.artifacts.get(job_id, name)
+        except FileNotFoundError:
+            logger.error("job %s: its %s is not among the files of this worker", job_id, name)
+            raise StorageUnavailable(
+                f"The job's {name} is no longer among the files of the service; send the request "
+                "again.",
+                retry_after_s=_GONE_AGAIN_S,
+            ) from None
+
+    def encode(self, claim: Claim, style_inputs: Sequence[StyleInput]) -> list[StyleVector]:
+        """Style vectors (D,) of style images."""
+        vectors = []
+        for style_input in style_inputs:
+            with self.expect(claim) as place:
+                place.reserve(STYLE)
+                encoded = place.submit(style_input)
+            vectors.append(encoded.result())
+        return vectors
