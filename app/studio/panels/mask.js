@@ -16,6 +16,7 @@ import { readSeed } from "../service/seeds.js";
 import { ServiceError } from "../service/service.js";
 
 const SNIFFED_BYTES = 65536;
+const DRAWN = "drawn";
 
 const $ = (id) => document.getElementById(id);
 
@@ -165,7 +166,7 @@ export class MaskPanel extends EventTarget {
     if (!isValid(width, height)) return;
     clearProblem(this.#problem);
     const [w, h] = [width.valueAsNumber, height.valueAsNumber];
-    this.load({ labels: new Int32Array(w * h), width: w, height: h }, "drawn");
+    this.load({ labels: new Int32Array(w * h), width: w, height: h }, DRAWN);
     this.dispatchEvent(new Event("edit"));
   }
 
@@ -196,7 +197,7 @@ export class MaskPanel extends EventTarget {
     const { width, height, nuclei } = this;
     $("mask-facts").textContent =
       `${width} × ${height} px, ${counted(nuclei, "nucleus", "nuclei")} · ${this.#name}` +
-      (this.#edited ? ", edited" : "");
+      (this.#edited && this.#name !== DRAWN ? ", edited" : "");
   }
 }
 
