@@ -8,6 +8,7 @@ import { ResultPanel } from "./panels/result.js";
 import { RunPanel } from "./panels/run.js";
 import { StylePanel } from "./panels/style.js";
 import { askForKey } from "./parts/dialogs.js";
+import { keepPageFromDrops } from "./parts/inputs.js";
 import { showPlaces } from "./parts/places.js";
 import { Service } from "./service/service.js";
 
@@ -145,6 +146,7 @@ for (const [type, act] of Object.entries({ show: showPast, same: sameAgain, vary
 }
 
 showPlaces();
+keepPageFromDrops();
 gallery.load();
 await showExample();
 showView("tile");

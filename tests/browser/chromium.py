@@ -3,6 +3,7 @@
 python -m tests.browser.chromium     brings Playwright's where there is no other
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,9 @@ from playwright.sync_api import Playwright, sync_playwright
 
 _COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MAC = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
+
+# Playwright's own browser lies in the virtual environment, and goes with it.
+os.environ["PLAYWRIGHT_BROWSERS_PATH"] = "0"
 
 ARGUMENTS = [
     "--no-sandbox",  # as root in a container there is none

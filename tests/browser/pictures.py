@@ -60,6 +60,7 @@ def generate(studio: Studio) -> None:
 
 
 def mix(studio: Studio) -> None:
+    studio.choose("Where the mask comes from", "Open")  # the smallest, so that all organs are seen
     studio.choose("Where the style comes from", "Mix")
     for organ, weight in {"bladder": 0, "breast": 70, "prostate": 30}.items():
         slider = studio.page.locator("#mix label").filter(has_text=organ).get_by_role("slider")

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from model.formats import read_mask
 from tests.browser.studio import Studio
+from tests.fakes import style_png
 
 
 def draw_three(studio: Studio) -> None:
@@ -130,3 +131,18 @@ def test_a_large_mask_gives_a_file_to_download(studio: Studio):
         studio.page.get_by_role("button", name="Download it").click()
     with Image.open(waiting.value.path()) as tile:
         assert tile.size == (1040, 64)
+
+
+def test_a_custom_style_beside_the_presets(serve, visit):
+    server = serve()
+    answer = server.client.post("/styles", files={"style": style_png()}, data={"name": "ward-3"})
+    assert answer.status_code == 200, answer.text
+    studio = visit(server)
+    studio.choose("Organ", "ward-3")
+    studio.make()
+    expect(studio.page.locator("#tile-facts")).to_contain_text("Style ward-3")
+    mix(studio, **{"ward-3": 50, "liver": 50})
+    studio.make()
+    expect(studio.page.locator("#tile-facts")).to_contain_text("50 % liver, 50 % ward-3")
+    studio.choose("Where the mask comes from", "Generate")
+    assert "ward-3" not in studio.page.get_by_label("Nuclei as in").inner_text()

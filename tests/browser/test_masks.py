@@ -59,18 +59,21 @@ def test_outlines_ask_for_the_size_of_their_image(studio: Studio, four_hundred, 
     studio.expect_mask(320, 256, "400 nuclei")
 
 
+DROP = """([text, name, selector]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], name));
+    const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+    return !document.querySelector(selector).dispatchEvent(drop);
+}"""
+"""Whether the page has taken the file, and the browser does not open it."""
+
+
 def test_a_mask_is_dropped(studio: Studio, four_hundred):
     coco = write_mask(four_hundred, "coco").decode()
-    studio.page.evaluate(
-        """(text) => {
-            const dataTransfer = new DataTransfer();
-            dataTransfer.items.add(new File([text], "nuclei.json"));
-            const options = { dataTransfer, bubbles: true, cancelable: true };
-            document.getElementById("stage").dispatchEvent(new DragEvent("drop", options));
-        }""",
-        coco,
-    )
-    studio.expect_mask(320, 256, "400 nuclei · nuclei.json")
+    assert studio.page.evaluate(DROP, [coco, "nuclei.json", "#compare"])
+    studio.expect_mask(320, 256, "400 nuclei \u00b7 nuclei.json")
+    assert studio.page.evaluate(DROP, [coco, "beside.json", ".foot"])
+    studio.expect_mask(320, 256, "400 nuclei \u00b7 nuclei.json")
 
 
 def test_a_generated_mask_is_that_of_its_seed(studio: Studio):

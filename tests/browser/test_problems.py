@@ -37,7 +37,7 @@ def test_a_binary_mask_becomes_nuclei(studio: Studio, tmp_path):
     studio.open_mask(path)
     expect(studio.problem).to_contain_text("All nuclei share one value")
     expect(studio.problem).to_contain_text("255")  # the service's own sentence
-    studio.problem.get_by_role("button", name="Make every connected region a nucleus").click()
+    studio.problem.get_by_role("button", name="Make each region a nucleus").click()
     studio.expect_mask(64, 64, "2 nuclei")
     expect(studio.problem).to_have_count(0)
     studio.make()  # with the file as it is: the service labels it again
@@ -73,10 +73,11 @@ def test_a_server_that_is_gone(serve, visit):
 def test_a_full_queue_and_a_job_that_is_canceled(serve, visit):
     server = serve(queue_limit=1, max_batch=1)
     studio = visit(server)
-    wish = {"organ": "kidney", "n": "16"}
+    large = mask_png(512)
+    wish = {"organ": "kidney", "n": "16"}  # half a minute a job: none ends meanwhile
     accepted = []
     while True:
-        answer = server.synthesize(mask_png(256), headers={"Prefer": "respond-async"}, **wish)
+        answer = server.synthesize(large, headers={"Prefer": "respond-async"}, **wish)
         if answer.status_code == 429:
             break
         accepted.append(answer.headers["Location"])
@@ -94,6 +95,27 @@ def test_a_full_queue_and_a_job_that_is_canceled(serve, visit):
     studio.page.get_by_role("button", name="Cancel").click()
     expect(studio.problem).to_contain_text("The job was canceled")
     expect(studio.page.get_by_role("button", name="Make the tile")).to_be_focused()
+
+
+def test_a_busy_service_is_asked_again(studio: Studio):
+    refused: list[str] = []
+
+    def on_synthesize(route: Route) -> None:
+        if refused:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        problem = {"code": "rate_limited", "detail": "More than 1 request a second."}
+        headers = {"Retry-After": "2", "Content-Type": "application/problem+json"}
+        route.fulfill(status=429, headers=headers, body=json.dumps(problem))
+
+    studio.provoked = {"429"}
+    studio.page.route("**/synthesize", on_synthesize)
+    studio.start()
+    for left in (2, 1):
+        expect(studio.progress).to_contain_text(f"Next try in {left} s.")
+    studio.wait_for_tile()
+    assert len(refused) == 1
 
 
 def test_a_connection_that_breaks_goes_on_after_the_last_event(studio: Studio):

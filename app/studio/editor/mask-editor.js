@@ -81,6 +81,7 @@ export class MaskEditor extends EventTarget {
     this.#keyboard = new KeyboardInput(root, this.#handle());
     this.#stage.drawOverlay = (context, view) => this.#drawOverlay(context, view);
     this.clear(512, 512);
+    this.#stage.measure();
   }
 
   /**

@@ -16,6 +16,7 @@ const TILE = 256;
 const MAX_TILES = 384; // of 256 KiB each
 const FILL_ALPHA = 0.42;
 const EDGE_ALPHA = 0.95;
+const HALO = "rgb(255 255 255 / 0.6)";
 // From this scale on, outlines are lines along the edges of pixels. Below it, the pixels at the
 // edge of a nucleus are painted stronger.
 const LINE_SCALE = 4;
@@ -60,11 +61,12 @@ export class MaskLayer {
    * @param {View} view
    * @param {number} ratio pixels of the screen per CSS pixel
    * @param {Rect} region of the image: draw at least this
+   * @param {boolean} halo set the outlines off from an image beneath, by a light rim
    */
-  draw(context, view, ratio, region) {
+  draw(context, view, ratio, region, halo) {
     const lines = view.scale >= LINE_SCALE;
     this.#drawTiles(context, view, ratio, region, !lines);
-    if (lines) this.#drawLines(context, view, ratio, region);
+    if (lines) this.#drawLines(context, view, ratio, region, halo);
   }
 
   #drawTiles(context, view, ratio, region, edges) {
@@ -88,14 +90,19 @@ export class MaskLayer {
     this.#forget(used);
   }
 
-  #drawLines(context, view, ratio, region) {
+  #drawLines(context, view, ratio, region, halo) {
     const { labels, width, height } = this.#image;
     const scale = view.scale * ratio;
     context.save();
     context.setTransform(scale, 0, 0, scale, view.x * ratio, view.y * ratio);
-    context.lineWidth = (1.5 * ratio) / scale;
     context.lineCap = "square";
     const byId = outlinesById(labels, width, height, region);
+    if (halo) {
+      context.lineWidth = (4 * ratio) / scale;
+      context.strokeStyle = HALO;
+      context.stroke(pathOf([...byId.values()].flat()));
+    }
+    context.lineWidth = (1.5 * ratio) / scale;
     // In the order of ids, so that two nuclei always share their edge in the same way.
     for (const id of [...byId.keys()].sort((a, b) => a - b)) {
       context.strokeStyle = cssColour(id, EDGE_ALPHA);

@@ -16,6 +16,8 @@ const SAME_PLACE = { mouse: 6, pen: 8, touch: 16 };
 export class PointerInput {
   #target;
   #fingers = new Map();
+  /** Where on the page a pointer was last, when it was not pressed or no longer. */
+  #seen = { x: NaN, y: NaN };
   /** "tool", "pan", "pinch" or "wait" (for all fingers to be lifted) */
   #doing = null;
 
@@ -63,7 +65,10 @@ export class PointerInput {
     const { stage, tool, hover } = this.#target;
     const before = this.#fingers.get(event.pointerId);
     if (before === undefined) {
-      hover(this.#pixel(event));
+      // A mouse at rest is also reported, when the page moves beneath it: the crosshair stays.
+      const { clientX: x, clientY: y } = event;
+      if (x !== this.#seen.x || y !== this.#seen.y) hover(this.#pixel(event));
+      this.#seen = { x, y };
       return;
     }
     const place = this.#place(event);
@@ -81,6 +86,7 @@ export class PointerInput {
 
   #up(event, cancelled = false) {
     if (!this.#fingers.delete(event.pointerId)) return;
+    this.#seen = { x: event.clientX, y: event.clientY };
     if (this.#doing === "tool") {
       if (cancelled) this.#target.tool().abort();
       else this.#target.tool().release();

@@ -28,6 +28,7 @@ export class Stage extends EventTarget {
   #all = true;
   /** @type {Rect | null} */
   #dirty = null;
+  #host;
 
   /** @param {HTMLElement} host takes the canvases; "view" is dispatched when scale or place change */
   constructor(host) {
@@ -36,7 +37,8 @@ export class Stage extends EventTarget {
     this.base = element("canvas", { className: "me-canvas", ariaHidden: "true" });
     this.canvas = element("canvas", { className: "me-canvas me-canvas-top", tabIndex: 0 });
     host.append(this.paper, this.base, this.canvas);
-    new ResizeObserver(() => this.#resize(host)).observe(host);
+    this.#host = host;
+    new ResizeObserver(() => this.measure()).observe(host);
   }
 
   /** @param {LabelImage} image */
@@ -65,8 +67,9 @@ export class Stage extends EventTarget {
     this.#schedule();
   }
 
-  #resize(host) {
-    const { clientWidth: width, clientHeight: height } = host;
+  /** Take the size that the host has now. It is watched, but a page at work hears of it late. */
+  measure() {
+    const { clientWidth: width, clientHeight: height } = this.#host;
     this.#ratio = window.devicePixelRatio || 1;
     for (const canvas of [this.base, this.canvas]) {
       canvas.width = Math.round(width * this.#ratio);
@@ -117,7 +120,7 @@ export class Stage extends EventTarget {
     if (region !== null) {
       this.#drawUnderlay(context);
       context.globalAlpha = this.underlay === null ? 1 : this.maskOpacity;
-      this.#layer.draw(context, this.view, this.#ratio, region);
+      this.#layer.draw(context, this.view, this.#ratio, region, this.underlay !== null);
     }
     context.restore();
   }

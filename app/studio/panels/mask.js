@@ -16,6 +16,7 @@ import { readSeed } from "../service/seeds.js";
 import { ServiceError } from "../service/service.js";
 
 const SNIFFED_BYTES = 65536;
+const DRAWN = "drawn";
 
 const $ = (id) => document.getElementById(id);
 
@@ -138,7 +139,7 @@ export class MaskPanel extends EventTarget {
       if (error.code !== "mask_binary") throw error;
       const labelled = { ...source, fields: { ...source.fields, label_components: "true" } };
       const run = () => this.#working("Labelling …", (again) => this.#readAndLoad(labelled, again));
-      showProblem(this.#problem, error, [{ label: "Make every connected region a nucleus", run }]);
+      showProblem(this.#problem, error, [{ label: "Make each region a nucleus", run }]);
     }
   }
 
@@ -165,7 +166,7 @@ export class MaskPanel extends EventTarget {
     if (!isValid(width, height)) return;
     clearProblem(this.#problem);
     const [w, h] = [width.valueAsNumber, height.valueAsNumber];
-    this.load({ labels: new Int32Array(w * h), width: w, height: h }, "drawn");
+    this.load({ labels: new Int32Array(w * h), width: w, height: h }, DRAWN);
     this.dispatchEvent(new Event("edit"));
   }
 
@@ -196,7 +197,7 @@ export class MaskPanel extends EventTarget {
     const { width, height, nuclei } = this;
     $("mask-facts").textContent =
       `${width} × ${height} px, ${counted(nuclei, "nucleus", "nuclei")} · ${this.#name}` +
-      (this.#edited ? ", edited" : "");
+      (this.#edited && this.#name !== DRAWN ? ", edited" : "");
   }
 }
 

@@ -1,5 +1,6 @@
 /**
- * The style: an organ, a mix of organs, or an image.
+ * The style: an organ, a mix of organs, or an image. Custom styles, which the service keeps by name
+ * beside the organs, are used like these.
  *
  * @typedef {{kind: "organ", organ: string} | {kind: "mix", weights: Record<string, number>} |
  *   {kind: "image", blob: Blob, name: string}} Style
@@ -37,18 +38,20 @@ export class StylePanel {
    * Ask the service which styles there are, and show them.
    *
    * @param {string} preferred organ that is chosen if there is one of this name
-   * @returns {Promise<string[]>} names of the organs
+   * @returns {Promise<string[]>} names of the organs that have presets
    */
   async load(preferred) {
     try {
-      const { styles } = await this.#service.json("styles");
-      const organs = styles.map(({ organ }) => organ);
-      $("organs").append(...styles.map((style) => this.#organ(style, preferred)));
-      $("mix").append(...organs.map((organ) => this.#slider(organ)));
-      if (!organs.includes(preferred)) $("organs").querySelector("input").checked = true;
+      const { styles: all } = await this.#service.json("styles");
+      const styles = all.filter(({ outdated }) => !outdated);
+      $("organs").append(...styles.map(({ name }) => this.#organ(name, name === preferred)));
+      $("mix").append(...styles.map(({ name }) => this.#slider(name)));
+      if ($("organs").querySelector("input:checked") === null) {
+        $("organs").querySelector("input").checked = true;
+      }
       this.#showShares();
-      for (const style of styles) this.#thumbnails.set(style.organ, this.#loadThumbnail(style));
-      return organs;
+      for (const style of styles) this.#thumbnails.set(style.name, this.#loadThumbnail(style));
+      return styles.filter(({ organ }) => organ !== null).map(({ organ }) => organ);
     } catch (error) {
       const run = () => this.load(preferred);
       showProblem($("style-problem"), error, [{ label: "Try again", run }]);
@@ -113,8 +116,8 @@ export class StylePanel {
     return weights;
   }
 
-  #organ({ organ }, preferred) {
-    const radio = element("input", { type: "radio", name: "organ", value: organ, checked: organ === preferred });
+  #organ(organ, checked) {
+    const radio = element("input", { type: "radio", name: "organ", value: organ, checked });
     const image = element("img", { alt: "", width: 128, height: 128, attributes: { "data-organ": organ } });
     return element("label", { className: "organ" }, radio, element("span", {}, image, organ));
   }
@@ -139,12 +142,13 @@ export class StylePanel {
   }
 
   /** With the API key, hence not by an address in the page. They are painted as the service starts. */
-  async #loadThumbnail({ organ, links }) {
+  async #loadThumbnail({ name, links }) {
+    if (links.thumbnail === null) return null; // a custom style
     const signal = AbortSignal.timeout(120_000);
     for (;;) {
       try {
         const url = URL.createObjectURL(await this.#service.blob(links.thumbnail, { signal }));
-        for (const image of document.querySelectorAll(`img[data-organ="${CSS.escape(organ)}"]`)) {
+        for (const image of document.querySelectorAll(`img[data-organ="${CSS.escape(name)}"]`)) {
           image.src = url;
         }
         return url;

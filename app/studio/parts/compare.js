@@ -29,7 +29,11 @@ export class Compare extends EventTarget {
   style = null;
 
   #host;
-  #canvas = element("canvas", { tabIndex: 0, role: "img" });
+  #canvas = element("canvas", {
+    tabIndex: 0,
+    role: "img",
+    ariaDescription: "Plus, minus and 0 zoom; the arrow keys move the picture.",
+  });
   #content = null;
   #frame = 0;
 

@@ -60,6 +60,15 @@ export function acceptFiles(targets, input, onFile) {
   }
 }
 
+/** A file that is dropped beside its place shall not replace the page. */
+export function keepPageFromDrops() {
+  for (const type of ["dragover", "drop"]) {
+    addEventListener(type, (event) => {
+      if (event.dataTransfer.types.includes("Files")) event.preventDefault();
+    });
+  }
+}
+
 /**
  * @param {HTMLInputElement} input of type number
  * @returns {boolean} it holds a number in its range; if not, the browser says so

@@ -20,7 +20,7 @@ export const WORDS = {
   mask_too_small: { title: "The mask is too small", advice: "Use a mask of at least 16 px a side." },
   mask_binary: {
     title: "All nuclei share one value",
-    advice: "Each nucleus needs an id of its own. Let every connected region become one nucleus, or export a label image.",
+    advice: "Each nucleus needs an id of its own. Make each connected region a nucleus, or export a label image.",
   },
   mask_colour: { title: "The mask is a colour image", advice: "Export it as one channel of ids instead of colours." },
   mask_float: { title: "The mask holds fractions", advice: "Convert its values to integers and open it again." },
@@ -43,6 +43,11 @@ export const WORDS = {
   style_too_small: { title: "The style image is too small", advice: "Use one of at least 64 px a side." },
   style_too_large: { title: "The style image is too large", advice: "Crop it to a region of tissue and open that." },
   style_weights_invalid: { title: "The mix has no weight", advice: "Move at least one slider above 0." },
+  style_name_invalid: { title: "This is no name for a style", advice: "Use 1 to 64 lower case letters, digits, hyphens and underscores." },
+  style_name_taken: { title: "Another image is kept under this name", advice: "Choose another name, or delete that style first." },
+  style_is_preset: { title: "This is the name of a preset", advice: "Choose another name: presets can be neither replaced nor deleted." },
+  style_outdated: { title: "This style was made for another checkpoint", advice: "Whoever keeps it must send its image again. Choose another style for now." },
+  styles_full: { title: "The service keeps as many styles as it may", advice: "Delete one that is not needed any more." },
   style_error: { title: "The style cannot be used", advice: "Choose another one." },
   // The request
   parameter_invalid: { title: "A value is out of range", advice: "Correct the value that is named below." },
@@ -66,6 +71,8 @@ export const WORDS = {
   job_expired: { title: "The job has expired", advice: "Its tiles are gone from the service. Run it again: the same seed gives the same tile." },
   job_canceled: { title: "The job was canceled", advice: "Nothing else was changed. Run it again whenever you like." },
   output_unknown: { title: "The job has no such tile", advice: "Run it again." },
+  job_kind_unknown: { title: "A worker is older than the service", advice: "Tell whoever runs the service: all parts need the same version." },
+  dataset_unfinished: { title: "The dataset is not finished", advice: "Wait until all of its tiles are made." },
   deadline_exceeded: { title: "The job did not start in time", advice: "Run it again when the service is less busy." },
   // The service
   queue_full: { title: "The queue is full", advice: "Wait, or stop waiting and try again later." },

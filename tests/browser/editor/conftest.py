@@ -1,10 +1,9 @@
 """The mask editor in a real Chromium."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, Request
 
 from tests.browser.editor.driver import Editor
 from tests.browser.editor.harness import serve
@@ -17,23 +16,22 @@ def address() -> Iterator[str]:
         yield address
 
 
-@contextmanager
-def _opened(context: BrowserContext, address: str) -> Iterator[Page]:
-    """A page with the editor; fails if it wrote to the console or asked another host."""
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    host = address.rpartition("/")[0]
-    page.on(
-        "request",
-        lambda request: request.url.startswith((host, "data:")) or complaints.append(request.url),
-    )
-    page.goto(address)
-    page.wait_for_selector("html[data-ready]")
-    yield page
-    page.close()
-    assert complaints == []
+class _Opened:
+    """A page with the editor, and what it wrote to the console or asked of other hosts."""
+
+    def __init__(self, context: BrowserContext, address: str) -> None:
+        self.page = context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("request", self._look_at)
+        self._host = address.rpartition("/")[0]
+        self.page.goto(address)
+        self.page.wait_for_selector("html[data-ready]")
+
+    def _look_at(self, request: Request) -> None:
+        if not request.url.startswith((self._host, "data:")):
+            self.complaints.append(request.url)
 
 
 @pytest.fixture(scope="package")
@@ -49,22 +47,36 @@ def _phone(browser: Browser) -> Iterator[BrowserContext]:
         yield context
 
 
-@pytest.fixture(scope="module")
-def modules(_desktop: BrowserContext, address: str) -> Iterator[Page]:
-    """A page whose `evaluate` reaches the editor's functions; its tests change nothing on it."""
-    with _opened(_desktop, address) as page:
-        yield page
+@pytest.fixture(scope="package")
+def _desktop_page(_desktop: BrowserContext, address: str) -> _Opened:
+    return _Opened(_desktop, address)
+
+
+@pytest.fixture(scope="package")
+def _phone_page(_phone: BrowserContext, address: str) -> _Opened:
+    return _Opened(_phone, address)
 
 
 @pytest.fixture
-def editor(_desktop: BrowserContext, address: str) -> Iterator[Editor]:
-    """The editor 1280 px wide."""
-    with _opened(_desktop, address) as page:
-        yield Editor(page)
+def modules(_desktop_page: _Opened) -> Iterator[Page]:
+    """A page whose `evaluate` reaches the editor's functions."""
+    yield _desktop_page.page
+    assert _desktop_page.complaints == []
+
+
+def _new_editor(opened: _Opened) -> Iterator[Editor]:
+    opened.page.evaluate("begin()")
+    yield Editor(opened.page)
+    assert opened.complaints == []
 
 
 @pytest.fixture
-def phone(_phone: BrowserContext, address: str) -> Iterator[Editor]:
-    """The editor 390 px wide, with a touch screen of two pixels per CSS pixel."""
-    with _opened(_phone, address) as page:
-        yield Editor(page)
+def editor(_desktop_page: _Opened) -> Iterator[Editor]:
+    """A new editor 1280 px wide."""
+    yield from _new_editor(_desktop_page)
+
+
+@pytest.fixture
+def phone(_phone_page: _Opened) -> Iterator[Editor]:
+    """A new editor 390 px wide, with a touch screen of two pixels per CSS pixel."""
+    yield from _new_editor(_phone_page)

@@ -8,11 +8,18 @@ import * as npy from "/editor/npy.js";
 import * as outlines from "/editor/outlines.js";
 import * as raster from "/editor/raster.js";
 
-const editor = new MaskEditor(document.getElementById("editor"));
-const events = [];
-for (const type of ["change", "select"]) {
-  editor.addEventListener(type, ({ detail }) => events.push({ type, ...detail }));
+/** A new editor in the place of the one that was there. */
+function begin() {
+  const host = document.getElementById("editor");
+  host.replaceChildren();
+  const editor = new MaskEditor(host);
+  const events = [];
+  for (const type of ["change", "select"]) {
+    editor.addEventListener(type, ({ detail }) => events.push({ type, ...detail }));
+  }
+  Object.assign(window, { editor, events });
 }
 
-Object.assign(window, { editor, events, colours, npy, outlines, raster, History, LabelImage });
+begin();
+Object.assign(window, { begin, colours, npy, outlines, raster, History, LabelImage });
 document.documentElement.dataset.ready = "true";

@@ -181,3 +181,17 @@ def test_delete_in_a_stroke_that_extends_a_nucleus_is_a_step_after_it(empty):
     empty.keys("Control+z")
     np.testing.assert_array_equal(empty.mask, disc)
     assert empty.events("change")[-1]["nuclei"] == 1
+
+
+def test_a_mouse_at_rest_leaves_the_crosshair_alone_when_the_page_moves(empty):
+    empty.page.evaluate("onpointermove = (event) => { window.seen = event; }")
+    empty.page.mouse.move(*empty.place(3, 3))
+    empty.keys("ArrowRight*5")
+    # What browsers with a screen send when something beneath the mouse has moved.
+    empty.page.evaluate(
+        """([clientX, clientY]) => document.elementFromPoint(clientX, clientY).dispatchEvent(
+            new PointerEvent("pointermove", { clientX, clientY, bubbles: true }))""",
+        empty.page.evaluate("[seen.clientX, seen.clientY]"),
+    )
+    empty.keys("p", "Space")
+    assert empty.message == "Corner 1 at 8, 3."
