@@ -1,6 +1,7 @@
 """What can go wrong is said in words, with what to do about it."""
 
 import json
+import signal
 
 import numpy as np
 from playwright.sync_api import Route, expect
@@ -63,9 +64,15 @@ def test_a_seed_that_is_none(studio: Studio):
 def test_a_server_that_is_gone(serve, visit):
     server = serve()
     studio = visit(server)
-    server.stop()
-    studio.provoked = {"ERR_CONNECTION_REFUSED"}
+    studio.provoked = {"net::ERR_"}
+    studio.page.get_by_label("Tiles", exact=True).fill("16")
     studio.start()
+    expect(studio.progress).to_contain_text("Painting", timeout=TILE_MS)
+    server.stop(signal.SIGKILL)  # amid the events
+    expect(studio.progress).to_contain_text("Connecting again")
+    studio.page.get_by_role("button", name="Cancel").click()
+    expect(studio.problem).to_contain_text("The service does not answer")
+    studio.problem.get_by_role("button", name="Try again").click()
     expect(studio.problem).to_contain_text("The service does not answer")
     expect(studio.page.get_by_role("button", name="Make the tile")).to_be_enabled()
 
