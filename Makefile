@@ -22,7 +22,7 @@ help: ## this list
 serve: $(VENV)/.installed ## the web service, on port PORT
 	$(BIN)/sian serve --port $(PORT)
 
-test: $(VENV)/.installed-dev ## the whole test suite
+test: $(VENV)/.browser ## the whole test suite
 	$(BIN)/python -m pytest
 
 compose-test: $(VENV)/.installed-dev ## docker-compose.yml on a real engine; needs Docker
@@ -48,6 +48,11 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml constraints.txt
 	$(PIP_INSTALL) --editable '.[engine,s3,training,dev]'
 	@touch $@ $(VENV)/.installed
+
+# A Chromium of the system's is used where there is one; else Playwright downloads its own.
+$(VENV)/.browser: $(VENV)/.installed-dev tests/browser/chromium.py
+	$(BIN)/python -m tests.browser.chromium
+	@touch $@
 
 # Order-only, so that a newer system Python alone does not rebuild anything.
 $(BIN)/python: | Makefile

@@ -9,8 +9,9 @@ from app.problems import on_sian_error
 from model.errors import KeyInvalid
 
 OPEN_PATHS = frozenset({"/", "/docs", "/openapi.json", "/healthz", "/readyz"})
-OPEN_FOLDER = "/static-offline-docs/"
-"""The documentation and what orchestrators ask need no key; everything else does."""
+OPEN_FOLDERS = ("/studio/", "/static-offline-docs/")
+"""The studio's page, the documentation and what orchestrators ask need no key; everything else
+does."""
 
 
 class Authentication:
@@ -46,7 +47,7 @@ def _key(headers: Headers) -> str | None:
 
 
 def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
 def _refusal(given: str | None) -> KeyInvalid:

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import RedirectResponse
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 
@@ -19,7 +18,7 @@ from app.methods import Methods, add_head
 from app.metrics import HttpMetrics
 from app.middleware import BodyLimit, RequestContext
 from app.rate_limit import RateLimiting
-from app.routes import datasets, events, health, jobs, masks, outputs, styles, synthesize
+from app.routes import datasets, events, health, jobs, masks, outputs, studio, styles, synthesize
 from app.service import Service
 from app.settings import Settings
 from model.errors import SianError
@@ -52,9 +51,10 @@ def create_app(
     parts = deployment.build(settings, on_failure=on_failure)
     app.state.service = parts
     app.state.http_metrics = HttpMetrics()
-    for routes in (synthesize, jobs, events, outputs, styles, masks, datasets, health):
+    for routes in (
+        synthesize, jobs, events, outputs, styles, masks, datasets, health, studio,
+    ):  # fmt: skip
         app.include_router(routes.router)
-    app.add_api_route("/", _to_docs, include_in_schema=False)
     add_head(app)
     app.add_exception_handler(SianError, problems.on_sian_error)
     app.add_exception_handler(HTTPException, on_http_exception)
@@ -84,7 +84,3 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await asyncio.to_thread(parts.stop)
         parts.waiters.attach(None)
-
-
-async def _to_docs() -> RedirectResponse:
-    return RedirectResponse("docs")

@@ -1,4 +1,4 @@
-"""How many requests for tiles, styles and masks each client may send."""
+"""How many requests for tiles, styles, masks and datasets each client may send."""
 
 import math
 import time
@@ -72,8 +72,8 @@ class RateLimit:
             if refused or not self._limiter.hit(limit, client):
                 resets_at, _ = self._limiter.get_window_stats(limit, client)
                 raise RateLimited(
-                    f"More than {self._text} requests for tiles, styles, masks and datasets "
-                    "were sent; wait a little.",
+                    f"More than {self._text} requests for tiles, styles, masks and datasets were "
+                    "sent; wait a little.",
                     retry_after_s=max(1, math.ceil(resets_at - time.time())),
                 )
 

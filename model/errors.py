@@ -33,6 +33,7 @@ SianError
 │   ├── JobKindUnknown           job_kind_unknown
 │   ├── OutputUnknown            output_unknown
 │   ├── JobCanceled              job_canceled
+│   ├── DatasetUnfinished        dataset_unfinished
 │   ├── NotAcceptable            not_acceptable
 │   ├── KeyInvalid               key_invalid
 │   ├── RequestInFlight          request_in_flight

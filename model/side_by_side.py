@@ -1,7 +1,7 @@
 """Several tiles at a time on the CPU, each on its share of the cores.
 
 The layers of a small tile are too short to keep several cores busy, and the cores wait for each
-other after every one. Cores with a tile each do not wait: 1.3 times the tiles a second of 128 px
+other after every one. Cores with a tile each do not wait: 1.5 times the tiles a second of 64 px
 and 1.1 times those of 256 px on two cores (measured).
 """
 

@@ -23,7 +23,6 @@ from worker.artifacts import Artifacts
 from worker.batcher import DeviceLost
 from worker.job_request import StyleRequest
 from worker.jobs import Claim, Failure, Job, JobStore, Output, Progress, lost
-from worker.request import SynthesisRequest
 from worker.waiting import Expectation, Interrupted, Stopped
 from worker.workbench import Maker, Product
 
@@ -162,7 +161,7 @@ class JobRunner:
         self._artifacts.put(job_id, f"{index}.json", made.manifest)
         output = Output(seed=made.seed, sha256=made.sha256, suffix=made.suffix)
         self._record(claim, lambda: self._jobs.add_output(claim, output, index))
-        if claim.job.request.kind == SynthesisRequest.kind:
+        if claim.job.request.unit == "tiles":
             metrics.TILES.inc()
 
     def _report(self, claim: Claim, progress: Progress) -> None:

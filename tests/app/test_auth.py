@@ -11,7 +11,8 @@ def client(start):
 
 
 def test_what_is_open(client):
-    for path in ("/", "/docs", "/openapi.json", "/healthz", "/static-offline-docs/favicon.png"):
+    pages = ("/", "/studio/main.js", "/docs", "/static-offline-docs/favicon.png")
+    for path in (*pages, "/openapi.json", "/healthz"):
         assert client.get(path).status_code == 200, path
     assert client.get("/readyz").status_code in (200, 503)
 

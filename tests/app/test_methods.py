@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 
@@ -9,9 +11,19 @@ def job(client, mask_file) -> dict:
 
 
 @pytest.fixture
-def paths(client, job) -> list[str]:
+def dataset(client) -> dict:
+    """A finished dataset of one tile."""
+    accepted = client.post("/datasets", json={"count": 1, "width": 64, "height": 64})
+    path, until = accepted.headers["Location"], time.monotonic() + 30
+    while client.get(path).json()["status"] != "succeeded":
+        assert time.monotonic() < until
+    return accepted.json()
+
+
+@pytest.fixture
+def paths(client, job, dataset) -> list[str]:
     """Every address there is to get."""
-    values = {"job_id": job["id"], "index": 0, "name": "kidney"}
+    values = {"job_id": job["id"], "index": 0, "name": "kidney", "dataset_id": dataset["id"]}
     documented = client.get("/openapi.json").json()["paths"]
     found = [path.format(**values) for path, methods in documented.items() if "get" in methods]
     return [*found, "/", "/docs", "/openapi.json"]
@@ -45,6 +57,8 @@ def test_head_of_events_ends(client, mask_file, busy):
         ("/styles", "GET, HEAD, OPTIONS, POST"),
         ("/styles/kidney", "DELETE, GET, HEAD, OPTIONS"),
         ("/synthesize", "OPTIONS, POST"),
+        ("/datasets", "OPTIONS, POST"),
+        ("/datasets/any", "DELETE, GET, HEAD, OPTIONS"),
         ("/docs", "GET, HEAD, OPTIONS"),
     ],
 )

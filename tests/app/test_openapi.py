@@ -36,11 +36,6 @@ def test_lists_the_routes(document):
         "post /synthesize",
         "post /masks",
         "post /masks/convert",
-        "post /datasets",
-        "get /datasets/{dataset_id}",
-        "delete /datasets/{dataset_id}",
-        "get /datasets/{dataset_id}/events",
-        "get /datasets/{dataset_id}/bundle",
         "get /jobs/{job_id}",
         "delete /jobs/{job_id}",
         "get /jobs/{job_id}/events",
@@ -51,6 +46,11 @@ def test_lists_the_routes(document):
         "get /styles/{name}",
         "delete /styles/{name}",
         "get /styles/{name}/thumbnail",
+        "post /datasets",
+        "get /datasets/{dataset_id}",
+        "delete /datasets/{dataset_id}",
+        "get /datasets/{dataset_id}/events",
+        "get /datasets/{dataset_id}/bundle",
         "get /healthz",
         "get /readyz",
         "get /model",
@@ -153,18 +153,10 @@ def test_the_documentation_page_loads_nothing_from_elsewhere(client):
         assert client.get(link).status_code == 200, link
 
 
-def test_the_front_page_leads_to_the_documentation(client):
-    assert client.get("/", follow_redirects=True).url.path == "/docs"
-
-
 def test_the_page_on_http_names_every_route(document):
     page = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text("utf-8")
     for path in document["paths"]:
-        named = (
-            path.replace("{job_id}", "{id}")
-            .replace("{dataset_id}", "{id}")
-            .replace("{index}", "{i}")
-        )
+        named = path.replace("{job_id}", "{id}").replace("{index}", "{i}")
         assert named in page, named
 
 

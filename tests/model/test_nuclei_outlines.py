@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.nuclei_outlines import Outlines, draw_outlines
+from model.nuclei_outlines import Outlines, _waves, draw_outlines
 from model.nuclei_tissue import Field
 
 
@@ -88,3 +88,28 @@ def test_a_field_has_unit_variance_and_a_gaussian_correlation(length: float) -> 
     assert first.mean() == pytest.approx(0, abs=0.1)
     assert first.var() == pytest.approx(1, abs=0.1)
     assert np.corrcoef(first, second)[0, 1] == pytest.approx(np.exp(-1 / 4), abs=0.04)
+
+
+@pytest.mark.parametrize("elongation", [1.0, 2.0, 4.0])
+@pytest.mark.parametrize("harmonic", [3, 6, 9])
+def test_waves_are_even_along_the_stretched_outline(elongation: float, harmonic: int) -> None:
+    """They cross the outline at equal distances along it, and move it as far everywhere."""
+    coefficients = np.zeros((1, 7))
+    coefficients[0, harmonic - 3] = 1.0
+    stretch = np.array([np.sqrt(elongation)])
+    (waves,) = _waves(coefficients, np.zeros((1, 7)), stretch)
+
+    turns = np.arange(128) * (2 * np.pi / 128)
+    speed = np.hypot(stretch * np.sin(turns), np.cos(turns) / stretch)
+    moved = waves / speed  # across the outline, over the mean radius
+    assert 0.95 < moved.max() <= 1.0
+    assert -1.0 <= moved.min() < -0.95
+
+    fine = np.linspace(0, 2 * np.pi, 200_001)
+    steps = np.hypot(stretch * np.sin(fine), np.cos(fine) / stretch)
+    passed = np.cumsum(steps) / steps.sum()
+    before = np.flatnonzero(np.sign(moved) != np.sign(np.roll(moved, -1)))
+    weights = moved[before] / (moved[before] - np.roll(moved, -1)[before])
+    crossings = np.interp(turns[before] + weights * turns[1], fine, passed)
+    assert len(crossings) == 2 * harmonic
+    np.testing.assert_allclose(np.diff(crossings), 1 / (2 * harmonic), rtol=0.05)

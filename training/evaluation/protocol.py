@@ -157,7 +157,7 @@ def _painted(tiles: list[Tile], plan: Plan) -> list[Image]:
 def _features(
     cache: FeatureCache, sets: dict[str, list[Image]], progress: Progress
 ) -> dict[str, Any]:
-    bar = progress.add_task("Inception features", total=sum(map(len, sets.values())))
+    bar = progress.add_task("features", total=sum(map(len, sets.values())))
 
     def advance(images: int) -> None:
         progress.advance(bar, images)

@@ -1,0 +1,92 @@
+/** What can be kept of a run: tile, mask in any format, manifest, or all together. */
+
+import { element } from "../editor/dom.js";
+import { clearProblem, showProblem } from "../parts/problem.js";
+import { save } from "../parts/save.js";
+import { zip } from "../service/zip.js";
+
+const FORMATS = {
+  png: ["PNG", "png"],
+  tiff: ["TIFF", "tif"],
+  npy: [".npy", "npy"],
+  geojson: ["GeoJSON (QuPath)", "geojson"],
+  coco: ["COCO", "coco.json"],
+  mat: [".mat (HoVer-Net)", "mat"],
+  xml: ["Aperio XML", "xml"],
+  pannuke: ["PanNuke", "pannuke.npy"],
+};
+
+const host = document.getElementById("downloads");
+const problem = document.getElementById("download-problem");
+
+/**
+ * @param {import("../service/service.js").Service} service
+ * @param {import("./result.js").Run} run
+ * @param {number} index of the tile that is shown
+ */
+export function showDownloads(service, run, index) {
+  const output = run.outputs[index];
+  const format = element(
+    "select",
+    { ariaLabel: "Format of the mask" },
+    ...Object.entries(FORMATS).map(([value, [label]]) => new Option(label, value)),
+  );
+  const button = (label, act) =>
+    element("button", { type: "button", onclick: () => attempt(act) }, label);
+  const buttons = [
+    button("Download tile", () => save(output.blob, tileName(run, index))),
+    element(
+      "span",
+      { className: "with-button" },
+      button("Download mask as", async () => {
+        const blob = await converted(service, run.mask, format.value);
+        save(blob, `mask.${FORMATS[format.value][1]}`);
+      }),
+      format,
+    ),
+  ];
+  if (output.manifest !== null) {
+    const json = new Blob([output.manifest], { type: "application/json" });
+    buttons.push(button("Manifest", () => save(json, `${stem(run, index)}.json`)));
+    buttons.push(button("All as ZIP", async () => save(await bundle(service, run), `sian-${run.seed}.zip`)));
+  }
+  clearProblem(problem);
+  host.replaceChildren(...buttons);
+}
+
+async function attempt(act) {
+  clearProblem(problem);
+  try {
+    await act();
+  } catch (error) {
+    showProblem(problem, error);
+  }
+}
+
+/** @returns {Promise<Blob>} the mask with the same ids in another format */
+async function converted(service, { blob, name, fields }, format) {
+  const form = new FormData();
+  form.set("mask", blob, name);
+  form.set("format", format);
+  for (const [field, value] of Object.entries(fields)) form.set(field, value);
+  return service.blob("masks/convert", { method: "POST", body: form });
+}
+
+async function bundle(service, run) {
+  const files = [["mask.tif", await converted(service, run.mask, "tiff")]];
+  if (run.style.kind === "image") files.push([`style-${run.style.name}`, run.style.blob]);
+  run.outputs.forEach((output, index) => {
+    files.push([tileName(run, index), output.blob]);
+    files.push([`${stem(run, index)}.json`, new Blob([output.manifest])]);
+  });
+  const read = async ([name, blob]) => ({ name, data: new Uint8Array(await blob.arrayBuffer()) });
+  return zip(await Promise.all(files.map(read)));
+}
+
+function stem(run, index) {
+  return run.outputs.length === 1 ? "tile" : `tile-${index}`;
+}
+
+function tileName(run, index) {
+  return `${stem(run, index)}.${run.outputs[index].blob.type === "image/tiff" ? "tif" : "png"}`;
+}

@@ -1,0 +1,166 @@
+/** Seed and number of tiles, and the run itself. */
+
+import { clearProblem, showProblem, wasStopped } from "../parts/problem.js";
+import { counted, isValid } from "../parts/inputs.js";
+import { randomSeed, readSeed } from "../service/seeds.js";
+import { ServiceError } from "../service/service.js";
+import { cancelJob, synthesize } from "../service/synthesis.js";
+
+const $ = (id) => document.getElementById(id);
+
+const NOTES = {
+  true: "Every run takes this seed.",
+  false: "Every run takes a new seed.",
+};
+
+/** Dispatches "run" when the user asks for a tile. */
+export class RunPanel extends EventTarget {
+  #service;
+  #problem = $("run-problem");
+  /** What runs now. @type {{controller: AbortController, job: any, canceling: boolean} | null} */
+  #current = null;
+
+  /** @param {import("../service/service.js").Service} service */
+  constructor(service) {
+    super();
+    this.#service = service;
+    this.#setLock(false);
+    $("seed").value = randomSeed();
+    $("seed-lock").addEventListener("click", () => this.#setLock(!this.#locked));
+    // Who types a seed wants that seed.
+    $("seed").addEventListener("input", () => this.#setLock(true));
+    $("cancel").addEventListener("click", () => this.#cancel());
+    $("controls").addEventListener("submit", (event) => {
+      event.preventDefault();
+      if (this.#current === null) this.dispatchEvent(new Event("run"));
+    });
+  }
+
+  /** @returns {{seed: string, n: number} | null} null: the user was told what is wrong */
+  wish() {
+    if (!isValid($("tiles"))) return null;
+    if (!this.#locked) $("seed").value = randomSeed();
+    const seed = readSeed($("seed").value);
+    if (seed !== null) return { seed, n: $("tiles").valueAsNumber };
+    this.fail(new ServiceError("parameter_invalid", "The seed: a whole number from 0 to 2^63 - 1."));
+    $("seed").focus();
+    return null;
+  }
+
+  /** @param {string} seed @param {number} n */
+  show(seed, n) {
+    $("seed").value = seed;
+    $("tiles").value = String(n);
+  }
+
+  /** Unlocks the seed: the next run takes a new one. */
+  renewSeed() {
+    this.#setLock(false);
+  }
+
+  /** @param {Error} error */
+  fail(error) {
+    showProblem(this.#problem, error);
+  }
+
+  /**
+   * Run a wish in sight of the user.
+   *
+   * @param {import("../service/synthesis.js").Wish} wish
+   * @returns {Promise<import("../service/synthesis.js").Output[] | null>} null: it came to nothing,
+   *   and the user was told
+   */
+  async run(wish) {
+    if (this.#current !== null) return null;
+    const current = (this.#current = { controller: new AbortController(), job: null, canceling: false });
+    clearProblem(this.#problem);
+    this.#begin();
+    try {
+      return await synthesize(this.#service, wish, {
+        signal: current.controller.signal,
+        onJob: (job) => this.#showJob((current.job = job)),
+        onWait: (left, error) => this.#say(waitWords(left, error)),
+        onBreak: () => this.#say("The connection was lost. Connecting again …"),
+      });
+    } catch (error) {
+      if (!wasStopped(error)) showProblem(this.#problem, error, this.#again());
+      return null;
+    } finally {
+      this.#current = null;
+      this.#end();
+    }
+  }
+
+  get #locked() {
+    return $("seed-lock").ariaPressed === "true";
+  }
+
+  #setLock(locked) {
+    $("seed-lock").ariaPressed = String(locked);
+    $("seed-lock").textContent = locked ? "Locked" : "Lock";
+    $("seed-note").textContent = NOTES[locked];
+  }
+
+  #again() {
+    return [{ label: "Try again", run: () => this.dispatchEvent(new Event("run")) }];
+  }
+
+  #begin() {
+    const hadFocus = document.activeElement === $("run");
+    $("run").hidden = true;
+    $("progress").hidden = false;
+    $("cancel").disabled = false;
+    $("cancel").textContent = "Cancel";
+    $("progress-bar").removeAttribute("value");
+    this.#say("Sending …");
+    if (hadFocus) $("cancel").focus({ preventScroll: true });
+  }
+
+  #end() {
+    // A button that is disabled has lost the focus to the page.
+    const hadFocus = [$("cancel"), document.body].includes(document.activeElement);
+    $("progress").hidden = true;
+    $("run").hidden = false;
+    if (hadFocus) $("run").focus({ preventScroll: true });
+  }
+
+  #say(words) {
+    $("progress-words").textContent = words;
+    $("cancel").textContent = words.startsWith("The service is busy") ? "Stop waiting" : "Cancel";
+  }
+
+  #showJob({ status, position, progress: { done, total, unit } }) {
+    if (this.#current?.canceling) return;
+    if (status === "queued") {
+      const before = position === null || position === 0 ? "next" : `${counted(position, "job", "jobs")} before this one`;
+      this.#say(`Queued: ${before}.`);
+      $("progress-bar").removeAttribute("value");
+    } else {
+      this.#say(total > 1 ? `Painting: ${done} of ${counted(total, unit.slice(0, -1), unit)}.` : "Painting …");
+      if (total > 1) Object.assign($("progress-bar"), { max: total, value: done });
+    }
+  }
+
+  /** A job that was accepted is canceled by the service; before that it is enough to stop. */
+  async #cancel() {
+    const { controller, job } = this.#current;
+    if (job === null) {
+      controller.abort();
+      return;
+    }
+    this.#current.canceling = true;
+    $("cancel").disabled = true;
+    this.#say("Canceling …");
+    try {
+      await cancelJob(this.#service, job);
+    } catch (error) {
+      controller.abort();
+      showProblem(this.#problem, error, this.#again());
+    }
+  }
+}
+
+function waitWords(left, error) {
+  const why = error.code === "queue_full" ? "its queue is full" : "it limits how often it is asked";
+  return `The service is busy: ${why}. Next try in ${left} s.`;
+}

@@ -1,0 +1,203 @@
+/**
+ * The style: an organ, a mix of organs, or an image. Custom styles, which the service keeps by name
+ * beside the organs, are used like these.
+ *
+ * @typedef {{kind: "organ", organ: string} | {kind: "mix", weights: Record<string, number>} |
+ *   {kind: "image", blob: Blob, name: string}} Style
+ */
+
+import { element } from "../editor/dom.js";
+import { acceptFiles, choices } from "../parts/inputs.js";
+import { showProblem } from "../parts/problem.js";
+import { pause } from "../service/patience.js";
+import { ServiceError } from "../service/service.js";
+
+const $ = (id) => document.getElementById(id);
+
+export class StylePanel {
+  #service;
+  #from;
+  /** By organ: the address of its thumbnail, null if there is none. @type {Map<string, Promise<string | null>>} */
+  #thumbnails = new Map();
+  /** By organ: its slider. @type {Map<string, HTMLInputElement>} */
+  #sliders = new Map();
+  /** @type {{blob: Blob, name: string} | null} */
+  #image = null;
+
+  /** @param {import("../service/service.js").Service} service */
+  constructor(service) {
+    this.#service = service;
+    this.#from = choices($("style-panel"), "style-from");
+    acceptFiles([$("style-panel")], $("style-file"), async (file) => {
+      // A copy: the file on the disk may change before it is sent again.
+      this.#chooseImage(new Blob([await file.arrayBuffer()], { type: file.type }), file.name);
+    });
+  }
+
+  /**
+   * Ask the service which styles there are, and show them.
+   *
+   * @param {string} preferred organ that is chosen if there is one of this name
+   * @returns {Promise<string[]>} names of the organs that have presets
+   */
+  async load(preferred) {
+    try {
+      const { styles: all } = await this.#service.json("styles");
+      const styles = all.filter(({ outdated }) => !outdated);
+      $("organs").append(...styles.map(({ name }) => this.#organ(name, name === preferred)));
+      $("mix").append(...styles.map(({ name }) => this.#slider(name)));
+      if ($("organs").querySelector("input:checked") === null) {
+        $("organs").querySelector("input").checked = true;
+      }
+      this.#showShares();
+      for (const style of styles) this.#thumbnails.set(style.name, this.#loadThumbnail(style));
+      return styles.filter(({ organ }) => organ !== null).map(({ organ }) => organ);
+    } catch (error) {
+      const run = () => this.load(preferred);
+      showProblem($("style-problem"), error, [{ label: "Try again", run }]);
+      return [];
+    }
+  }
+
+  /** @returns {Style} @throws {ServiceError} none is chosen */
+  get value() {
+    switch (this.#from.value) {
+      case "mix":
+        return { kind: "mix", weights: this.#weights() };
+      case "image":
+        if (this.#image === null) throw new ServiceError("style_missing", "No image was opened.");
+        return { kind: "image", ...this.#image };
+      default: {
+        const organ = $("organs").querySelector("input:checked")?.value;
+        if (organ === undefined) throw new ServiceError("style_missing", "The organs are not loaded.");
+        return { kind: "organ", organ };
+      }
+    }
+  }
+
+  /** @param {Style} style */
+  set value(style) {
+    this.#from.value = style.kind;
+    if (style.kind === "image") this.#chooseImage(style.blob, style.name);
+    else if (style.kind === "mix") {
+      for (const [organ, slider] of this.#sliders) slider.value = String(style.weights[organ] ?? 0);
+      this.#showShares();
+    } else {
+      for (const radio of $("organs").querySelectorAll("input")) {
+        radio.checked = radio.value === style.organ;
+      }
+    }
+  }
+
+  /** @param {Style} style @returns {Promise<ImageBitmap | null>} what it looks like, if it is known */
+  async picture(style) {
+    try {
+      if (style.kind === "image") return await createImageBitmap(style.blob);
+      if (style.kind === "mix") return await this.#mixedPicture(style.weights);
+      return await this.#thumbnail(style.organ);
+    } catch {
+      return null; // a TIFF, which browsers do not show
+    }
+  }
+
+  async #thumbnail(organ) {
+    const url = await this.#thumbnails.get(organ);
+    return url ? bitmapAt(url) : null;
+  }
+
+  #weights() {
+    const weights = {};
+    for (const [organ, slider] of this.#sliders) {
+      if (slider.valueAsNumber > 0) weights[organ] = slider.valueAsNumber;
+    }
+    if (Object.keys(weights).length === 0) {
+      throw new ServiceError("style_weights_invalid", "All organs of the mix are at 0.");
+    }
+    return weights;
+  }
+
+  #organ(organ, checked) {
+    const radio = element("input", { type: "radio", name: "organ", value: organ, checked });
+    const image = element("img", { alt: "", width: 128, height: 128, attributes: { "data-organ": organ } });
+    return element("label", { className: "organ" }, radio, element("span", {}, image, organ));
+  }
+
+  #slider(organ) {
+    const slider = element("input", { type: "range", min: "0", max: "100", value: "0" });
+    if (this.#sliders.size < 2) slider.value = "50";
+    slider.addEventListener("input", () => this.#showShares());
+    this.#sliders.set(organ, slider);
+    const image = element("img", { alt: "", width: 28, height: 28, attributes: { "data-organ": organ } });
+    return element("label", {}, image, element("span", {}, organ), slider, element("output"));
+  }
+
+  #showShares() {
+    const sliders = [...this.#sliders.values()];
+    const sum = sliders.reduce((total, slider) => total + slider.valueAsNumber, 0);
+    for (const slider of sliders) {
+      const share = sum === 0 ? 0 : Math.round((100 * slider.valueAsNumber) / sum);
+      slider.setAttribute("aria-valuetext", `${share} percent`);
+      slider.parentElement.querySelector("output").textContent = `${share} %`;
+    }
+  }
+
+  /** With the API key, hence not by an address in the page. They are painted as the service starts. */
+  async #loadThumbnail({ name, links }) {
+    if (links.thumbnail === null) return null; // a custom style
+    const signal = AbortSignal.timeout(120_000);
+    for (;;) {
+      try {
+        const url = URL.createObjectURL(await this.#service.blob(links.thumbnail, { signal }));
+        for (const image of document.querySelectorAll(`img[data-organ="${CSS.escape(name)}"]`)) {
+          image.src = url;
+        }
+        return url;
+      } catch (error) {
+        if (error.code !== "not_ready") return null; // a style without a picture can be used all the same
+        await pause(1000 * (error.retryAfterS ?? 5), signal);
+      }
+    }
+  }
+
+  #chooseImage(blob, name) {
+    this.#image = { blob, name };
+    if (this.#from.value !== "image") this.#from.value = "image";
+    const figure = $("style-chosen");
+    const picture = element("img", { alt: "", src: URL.createObjectURL(blob) });
+    picture.addEventListener("error", () => picture.remove(), { once: true });
+    figure.replaceChildren(picture, element("figcaption", {}, name));
+    figure.hidden = false;
+  }
+
+  /** Stripes of the organs, each as wide as its share. */
+  async #mixedPicture(weights) {
+    const side = 128;
+    const canvas = new OffscreenCanvas(side, side);
+    const context = canvas.getContext("2d");
+    const sum = Object.values(weights).reduce((a, b) => a + b, 0);
+    let x = 0;
+    for (const [organ, weight] of Object.entries(weights)) {
+      const width = (side * weight) / sum;
+      const picture = await this.#thumbnail(organ);
+      if (picture !== null) context.drawImage(picture, x, 0, width, side, x, 0, width, side);
+      x += width;
+    }
+    return createImageBitmap(canvas);
+  }
+}
+
+async function bitmapAt(url) {
+  const image = new Image();
+  image.src = url;
+  await image.decode();
+  return createImageBitmap(image);
+}
+
+/** @param {Style} style @returns {string} in words */
+export function styleWords(style) {
+  if (style.kind === "organ") return style.organ;
+  if (style.kind === "image") return `image ${style.name}`;
+  const sum = Object.values(style.weights).reduce((a, b) => a + b, 0);
+  const share = ([organ, weight]) => `${Math.round((100 * weight) / sum)} % ${organ}`;
+  return Object.entries(style.weights).map(share).join(", ");
+}

@@ -1,0 +1,87 @@
+/** Questions that must be answered before it goes on. */
+
+import { element } from "../editor/dom.js";
+
+const dialog = document.getElementById("dialog");
+
+/**
+ * @param {string} title
+ * @param {(string | Node)[]} content
+ * @param {{yes: string, no?: string}} buttons
+ * @returns {Promise<FormData | null>} the fields, or null if it was declined
+ */
+function ask(title, content, { yes, no = "Cancel" }) {
+  const form = element(
+    "form",
+    { method: "dialog" },
+    element("h2", { id: "dialog-title" }, title),
+    ...content,
+    element(
+      "div",
+      { className: "row" },
+      element("button", { type: "button", onclick: () => dialog.close() }, no),
+      element("button", { className: "primary" }, yes),
+    ),
+  );
+  dialog.replaceChildren(form);
+  return new Promise((resolve) => {
+    let answer = null;
+    form.addEventListener("submit", () => (answer = new FormData(form)));
+    dialog.addEventListener("close", () => resolve(answer), { once: true });
+    dialog.showModal();
+  });
+}
+
+/** @param {boolean} refused the key that was used is not known @returns {Promise<string | null>} */
+export async function askForKey(refused) {
+  const why = refused
+    ? "The service does not know the key that was used."
+    : "This service needs an API key. Whoever runs it hands them out.";
+  const answer = await ask(
+    "API key",
+    [
+      element("p", {}, why),
+      element(
+        "label",
+        { className: "field" },
+        "Key",
+        element("input", { type: "password", name: "key", required: true, autocomplete: "off" }),
+      ),
+      element("p", { className: "hint" }, "It is kept until this tab is closed."),
+    ],
+    { yes: "Use the key" },
+  );
+  return answer?.get("key").trim() || null;
+}
+
+/**
+ * @param {string} name of the file
+ * @returns {Promise<{width: string, height: string} | {} | null>} of the image that the outlines lie
+ *   in; {} for the smallest box that holds them; null if the file shall not be opened
+ */
+export async function askForSize(name) {
+  const field = (label, key) =>
+    element(
+      "label",
+      { className: "field" },
+      label,
+      element("input", { type: "number", name: key, min: "16", max: "8192" }),
+    );
+  const answer = await ask(
+    "How large is the image?",
+    [
+      element("p", {}, `${name} holds outlines, but not the size of the image they lie in.`),
+      element("div", { className: "fields" }, field("Width, px", "width"), field("Height, px", "height")),
+      element("p", { className: "hint" }, "Left empty, the mask ends at the last outline."),
+    ],
+    { yes: "Open" },
+  );
+  if (answer === null) return null;
+  const [width, height] = [answer.get("width"), answer.get("height")];
+  return width && height ? { width, height } : {};
+}
+
+/** @returns {Promise<boolean>} */
+export async function confirm(title, question, yes) {
+  return (await ask(title, [element("p", {}, question)], { yes })) !== null;
+}

@@ -1,0 +1,93 @@
+/**
+ * Server-sent events, read with fetch: EventSource cannot send an API key.
+ *
+ * @typedef {{event: string, data: string, id: string | null}} ServerEvent
+ */
+
+import { parseExactly } from "./exact-json.js";
+import { pause } from "./patience.js";
+import { ServiceError, unreachable } from "./service.js";
+
+const FINISHED = new Set(["succeeded", "failed", "canceled"]);
+const RETRY_MS = 2000;
+// Of the errors that end a stream these pass by themselves.
+const PASSING = new Set(["unreachable", "store_unavailable", "rate_limited", "queue_full", "not_ready"]);
+
+/**
+ * A job as it changes, until it has finished. When the connection breaks it is made again and goes
+ * on after the last event.
+ *
+ * @param {import("./service.js").Service} service
+ * @param {string} path the job's link to its events
+ * @param {object} options
+ * @param {AbortSignal} options.signal
+ * @param {(job: any) => void} options.onJob the job document, seeds as strings
+ * @param {(error: ServiceError | null) => void} options.onBreak the connection broke, and is made
+ *   again after a moment
+ * @throws {ServiceError} there is no use in trying again
+ */
+export async function followJob(service, path, { signal, onJob, onBreak }) {
+  let lastId = null;
+  let retryMs = RETRY_MS;
+  for (;;) {
+    try {
+      const headers = { Accept: "text/event-stream" };
+      if (lastId !== null) headers["Last-Event-ID"] = lastId;
+      const response = await service.request(path, { headers, signal, cache: "no-store" });
+      if (response.status === 204) return; // all has been said
+      for await (const { event, data, id, retry } of readEvents(response.body)) {
+        retryMs = retry ?? retryMs;
+        lastId = id ?? lastId;
+        if (event !== "job") continue;
+        const job = parseExactly(data);
+        onJob(job);
+        if (FINISHED.has(job.status)) return;
+      }
+      onBreak(null); // the server stops, or lost sight of its records
+    } catch (error) {
+      if (!(error instanceof ServiceError) || !PASSING.has(error.code)) throw error;
+      onBreak(error);
+    }
+    await pause(retryMs, signal);
+  }
+}
+
+/**
+ * @param {ReadableStream<Uint8Array>} stream of text/event-stream
+ * @returns {AsyncGenerator<ServerEvent & {retry: number | null}>}
+ * @throws {ServiceError} unreachable: the connection broke
+ */
+export async function* readEvents(stream) {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  try {
+    for (;;) {
+      const { done, value } = await read(reader);
+      if (done) return; // an event that is cut short does not count
+      const blocks = (rest + value).split(/\r?\n\r?\n/);
+      rest = blocks.pop();
+      for (const block of blocks) yield readEvent(block);
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function read(reader) {
+  try {
+    return await reader.read();
+  } catch (error) {
+    throw unreachable(error);
+  }
+}
+
+function readEvent(block) {
+  const fields = { event: "message", data: [], id: null, retry: null };
+  for (const line of block.split(/\r?\n/)) {
+    const [, name, value] = /^([^:]*):? ?(.*)$/.exec(line);
+    if (name === "data") fields.data.push(value);
+    else if (name === "retry") fields.retry = Number(value);
+    else if (name === "event" || name === "id") fields[name] = value;
+  }
+  return { ...fields, data: fields.data.join("\n") };
+}

@@ -1,0 +1,125 @@
+/**
+ * Requests to the service: with the API key where one is needed, and with its errors as one kind
+ * of exception. Addresses are relative to the page.
+ */
+
+import { parseExactly } from "./exact-json.js";
+
+const KEY = "sian-api-key";
+const NO_ANSWER = "unreachable";
+
+/** What the service, or the way to it, says was wrong. */
+export class ServiceError extends Error {
+  name = "ServiceError";
+
+  /**
+   * @param {string} code stable name of the error, see words.js
+   * @param {string} detail
+   * @param {{status?: number, retryAfterS?: number | null, requestId?: string | null}} [more]
+   */
+  constructor(code, detail, { status = 0, retryAfterS = null, requestId = null } = {}) {
+    super(detail);
+    this.code = code;
+    this.detail = detail;
+    this.status = status;
+    this.retryAfterS = retryAfterS;
+    this.requestId = requestId;
+  }
+}
+
+export class Service {
+  #askForKey;
+  #asking = null;
+
+  /** @param {(refused: boolean) => Promise<string | null>} askForKey an API key from the user;
+   *    refused: there was one, and the service does not know it */
+  constructor(askForKey) {
+    this.#askForKey = askForKey;
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} [options]
+   * @returns {Promise<Response>} whose status says success
+   * @throws {ServiceError} any other answer, or none
+   * @throws {DOMException} AbortError: options.signal was triggered
+   */
+  async request(path, options = {}) {
+    for (;;) {
+      const key = sessionStorage.getItem(KEY);
+      const response = await this.#send(path, options, key);
+      if (response.ok) return response;
+      const error = await errorOf(response);
+      if (error.code !== "key_invalid") throw error;
+      if (!(await this.#renewKey(key))) throw error;
+    }
+  }
+
+  /** @returns {Promise<any>} the JSON of the answer, seeds as strings */
+  async json(path, options) {
+    return parseExactly(await this.#body(await this.request(path, options), "text"));
+  }
+
+  /** @returns {Promise<ArrayBuffer>} */
+  async bytes(path, options) {
+    return this.#body(await this.request(path, options), "arrayBuffer");
+  }
+
+  /** @returns {Promise<Blob>} */
+  async blob(path, options) {
+    return this.#body(await this.request(path, options), "blob");
+  }
+
+  async #send(path, { headers, ...options }, key) {
+    const sent = new Headers(headers);
+    if (key !== null) sent.set("Authorization", `Bearer ${key}`);
+    try {
+      return await fetch(path.replace(/^\//, ""), { ...options, headers: sent });
+    } catch (error) {
+      throw unreachable(error);
+    }
+  }
+
+  async #body(response, kind) {
+    try {
+      return await response[kind]();
+    } catch (error) {
+      throw unreachable(error);
+    }
+  }
+
+  /** Requests that are refused together ask once. @returns {Promise<boolean>} there is a new key */
+  async #renewKey(used) {
+    if (sessionStorage.getItem(KEY) !== used) return true; // another request has asked meanwhile
+    this.#asking ??= this.#askForKey(used !== null).finally(() => (this.#asking = null));
+    const key = await this.#asking;
+    if (key === null) return false;
+    sessionStorage.setItem(KEY, key);
+    return true;
+  }
+}
+
+/**
+ * @param {Error} error of fetch, or of reading an answer
+ * @returns {Error} what it means; the error itself if the request was aborted
+ */
+export function unreachable(error) {
+  if (error.name === "AbortError") return error;
+  return new ServiceError(NO_ANSWER, `The browser says: ${error.message}.`);
+}
+
+async function errorOf(response) {
+  const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  const more = {
+    status: response.status,
+    retryAfterS: Number.isNaN(wait) ? null : wait,
+    requestId: response.headers.get("X-Request-ID"),
+  };
+  try {
+    const { code, detail } = await response.json();
+    if (typeof code === "string") return new ServiceError(code, String(detail ?? ""), more);
+  } catch {
+    // No problem+json: the answer is from something between the page and the service.
+  }
+  return new ServiceError("http_error", `Status ${response.status} ${response.statusText}`, more);
+}

@@ -1,0 +1,115 @@
+"""For everybody: keyboard alone, narrow screens, light and dark, screen readers, no network."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.browser.studio import Studio
+
+WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+
+
+def check(studio: Studio) -> None:
+    """Axe finds nothing serious or critical, and nothing reaches over the edge of the page."""
+    width = studio.page.viewport_size["width"]
+    assert studio.page.evaluate("document.documentElement.scrollWidth") <= width
+    found = Axe().run(studio.page).response["violations"]
+    assert [
+        f"{violation['id']}: {node['html']} {node['failureSummary']}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
+def test_axe_finds_nothing_serious(visit, server, viewport, scheme):
+    studio = visit(server, viewport=viewport, color_scheme=scheme)
+    page = studio.page
+    check(studio)
+    studio.choose("What is shown", "Mask")
+    studio.choose("Where the mask comes from", "Generate")
+    studio.choose("Where the style comes from", "Mix")
+    check(studio)
+    studio.choose("Where the mask comes from", "Draw")
+    studio.choose("Where the style comes from", "Image")
+    studio.provoked = {"422"}
+    page.locator("#style-file").set_input_files(
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no image"}
+    )
+    studio.start()
+    expect(studio.problem).to_be_visible()
+    check(studio)
+    studio.choose("Where the style comes from", "Organ")
+    page.get_by_label("Tiles", exact=True).fill("2")
+    studio.make()
+    check(studio)
+    page.get_by_role("link", name="Gallery").click()
+    expect(page.get_by_role("listitem")).to_have_count(1)
+    check(studio)
+    page.get_by_role("button", name="Delete all").click()
+    check(studio)
+
+
+def tab_to(studio: Studio, selector: str, presses: int = 80) -> None:
+    for _ in range(presses):
+        if studio.page.evaluate("(s) => document.activeElement.matches(s)", selector):
+            return
+        studio.page.keyboard.press("Tab")
+    raise AssertionError(f"{selector} is not reached by Tab")
+
+
+def test_a_tile_by_keyboard_alone(studio: Studio):
+    keyboard = studio.page.keyboard
+    keyboard.press("Tab")
+    keyboard.press("Tab")
+    expect(studio.page.get_by_text("Skip to the controls")).to_be_focused()
+    keyboard.press("Enter")
+    tab_to(studio, "input[name=mask-from]")
+    keyboard.press("ArrowRight")
+    keyboard.press("ArrowRight")  # Draw
+    tab_to(studio, "#blank")
+    keyboard.press("Enter")
+    expect(studio.page.get_by_role("application", name="Instance mask")).to_be_focused()
+    keyboard.press("Space")  # the brush down and up, where the crosshair is
+    keyboard.press("Space")
+    studio.expect_mask(256, 256, "1 nucleus")
+    tab_to(studio, "input[name=organ]")
+    keyboard.press("ArrowRight")
+    tab_to(studio, "#seed")
+    keyboard.type("7")
+    keyboard.press("Enter")
+    studio.wait_for_tile()
+    tab_to(studio, "#compare canvas")
+    keyboard.press("+")
+    keyboard.press("ArrowLeft")
+    tab_to(studio, "#divider")
+    keyboard.press("Home")
+    expect(studio.page.locator("#divider")).to_have_value("0")
+
+
+def test_colours_are_chosen_and_kept(studio: Studio):
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = studio.page.evaluate(background)
+    button = studio.page.get_by_role("button", name="Colours")
+    button.click()
+    assert studio.page.evaluate(background) == light
+    button.click()
+    dark = studio.page.evaluate(background)
+    assert dark != light
+    studio.open()
+    assert studio.page.evaluate(background) == dark
+
+
+def test_the_page_asks_its_own_server_only(studio: Studio):
+    studio.make()
+    assert len(studio.requests) > 40
+    assert studio.elsewhere == []
+
+
+def test_reduced_motion(visit, server):
+    studio = visit(server, reduced_motion="reduce")
+    moving = "[...document.querySelectorAll('*')].filter((e) => " \
+        "parseFloat(getComputedStyle(e).transitionDuration) > 0).length"  # fmt: skip
+    assert studio.page.evaluate(moving) == 0

@@ -1,0 +1,96 @@
+"""Masks come and go with their ids as they are."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from model.formats import read_mask, write_mask
+from tests.browser.studio import Studio
+
+
+@pytest.fixture(scope="module")
+def four_hundred() -> np.ndarray:
+    """400 nuclei of 8 x 8 px whose ids have gaps and go beyond 8 bits."""
+    mask = np.zeros((256, 320), np.int32)
+    for number in range(400):
+        row, column = divmod(number, 25)
+        mask[16 * row + 2 : 16 * row + 10, 12 * column + 2 : 12 * column + 10] = 17 + 150 * number
+    return mask
+
+
+@pytest.mark.parametrize("format", ["png", "tiff"])
+def test_400_nuclei_of_16_bits_keep_their_ids(studio: Studio, four_hundred, tmp_path, format):
+    path = tmp_path / f"mask.{format}"
+    path.write_bytes(write_mask(four_hundred, format))
+    studio.open_mask(path)
+    studio.expect_mask(320, 256, "400 nuclei")
+    studio.make()
+    for name in ("PNG", "TIFF", ".npy", "GeoJSON (QuPath)", "COCO"):
+        data = studio.download_mask(name)
+        assert np.array_equal(read_mask(data, size=(256, 320) if "Geo" in name else None),
+                              four_hundred), name  # fmt: skip
+
+
+def test_ids_beyond_16_bits(studio: Studio, four_hundred, tmp_path):
+    large = np.where(four_hundred > 0, four_hundred + 2_000_000_000, 0).astype(np.int32)
+    path = tmp_path / "mask.tif"
+    path.write_bytes(write_mask(large, "tiff"))
+    studio.open_mask(path)
+    studio.expect_mask(320, 256, "400 nuclei")
+    studio.make()
+    assert np.array_equal(np.load(io.BytesIO(studio.download_mask(".npy"))), large)
+    studio.provoked = {"422"}
+    studio.page.get_by_label("Format of the mask").select_option(label="PNG")
+    studio.page.get_by_role("button", name="Download mask as").click()
+    expect(studio.problem).to_contain_text("This format cannot hold the mask")
+
+
+def test_outlines_ask_for_the_size_of_their_image(studio: Studio, four_hundred, tmp_path):
+    path = tmp_path / "outlines.geojson"
+    path.write_bytes(write_mask(four_hundred, "geojson"))
+    studio.open_mask(path)
+    dialog = studio.page.get_by_role("dialog", name="How large is the image?")
+    dialog.get_by_label("Width, px").fill("320")
+    dialog.get_by_label("Height, px").fill("256")
+    dialog.get_by_role("button", name="Open").click()
+    studio.expect_mask(320, 256, "400 nuclei")
+
+
+DROP = """([text, name, selector]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], name));
+    const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+    return !document.querySelector(selector).dispatchEvent(drop);
+}"""
+"""Whether the page has taken the file, and the browser does not open it."""
+
+
+def test_a_mask_is_dropped(studio: Studio, four_hundred):
+    coco = write_mask(four_hundred, "coco").decode()
+    assert studio.page.evaluate(DROP, [coco, "nuclei.json", "#compare"])
+    studio.expect_mask(320, 256, "400 nuclei \u00b7 nuclei.json")
+    assert studio.page.evaluate(DROP, [coco, "beside.json", ".foot"])
+    studio.expect_mask(320, 256, "400 nuclei \u00b7 nuclei.json")
+
+
+def test_a_generated_mask_is_that_of_its_seed(studio: Studio):
+    studio.choose("Where the mask comes from", "Generate")
+    studio.page.get_by_label("Nuclei as in").select_option("kidney")
+    studio.page.get_by_label("Width, px").first.fill("192")
+    studio.page.get_by_label("Height, px").first.fill("128")
+    seed = 2**63 - 1  # no JavaScript number
+    studio.page.get_by_label("Seed of the mask").fill(str(seed))
+    studio.page.get_by_role("button", name="Generate mask").click()
+    studio.expect_mask(192, 128)
+    studio.make()
+    wish = {"organ": "kidney", "width": 192, "height": 128, "seed": seed, "format": "npy"}
+    answer = studio.page.request.post(
+        f"{studio.address}/masks",
+        data=json.dumps(wish),
+        headers={"Content-Type": "application/json"},
+    )
+    expected = np.load(io.BytesIO(answer.body()))
+    assert np.array_equal(np.load(io.BytesIO(studio.download_mask(".npy"))), expected)

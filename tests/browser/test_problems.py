@@ -1,0 +1,160 @@
+"""What can go wrong is said in words, with what to do about it."""
+
+import json
+import signal
+
+import numpy as np
+from playwright.sync_api import Route, expect
+
+from app.main import create_app
+from app.problems import HTTP_CODES, OUTCOMES
+from app.settings import Settings
+from tests.browser.studio import TILE_MS, Studio
+from tests.fakes import mask_png, png, small_checkpoint
+
+KEY = "Qm9vdHN0cmFwcGVk0815"
+
+
+def test_every_code_has_words(studio: Studio, tmp_path):
+    app = create_app(Settings.load(checkpoint=small_checkpoint(tmp_path), data_dir=tmp_path))
+    documented = json.dumps(app.openapi())
+    codes = {error.code for error in OUTCOMES} | set(HTTP_CODES.values()) | {"http_error"}
+    sent = {code for code in codes if f'"{code}"' in documented} | {"http_error"}
+    assert len(sent) > 40
+    words = studio.page.evaluate("async () => (await import('/studio/service/words.js')).WORDS")
+    assert sent - set(words) == set()
+    assert set(words) - codes == {"unreachable", "gallery_full", "page_mistake"}
+    for code, entry in words.items():
+        assert entry["title"], code
+        assert entry["advice"].endswith("."), code
+
+
+def test_a_binary_mask_becomes_nuclei(studio: Studio, tmp_path):
+    studio.provoked = {"422"}
+    binary = np.zeros((64, 64), np.uint8)
+    binary[4:20, 4:20] = binary[30:50, 30:50] = 255
+    path = tmp_path / "binary.png"
+    path.write_bytes(png(binary))
+    studio.open_mask(path)
+    expect(studio.problem).to_contain_text("All nuclei share one value")
+    expect(studio.problem).to_contain_text("255")  # the service's own sentence
+    studio.problem.get_by_role("button", name="Make each region a nucleus").click()
+    studio.expect_mask(64, 64, "2 nuclei")
+    expect(studio.problem).to_have_count(0)
+    studio.make()  # with the file as it is: the service labels it again
+
+
+def test_a_file_that_is_no_mask(studio: Studio, tmp_path):
+    studio.provoked = {"422"}
+    path = tmp_path / "notes.txt"
+    path.write_text("These are no nuclei.")
+    studio.open_mask(path)
+    expect(studio.problem).to_contain_text("This file cannot be read as a mask")
+    expect(studio.problem).to_contain_text("mask_unreadable")
+    studio.expect_mask(256, 256, "85 nuclei")  # what was there before
+
+
+def test_a_seed_that_is_none(studio: Studio):
+    studio.page.get_by_label("Seed", exact=True).fill(str(2**63))
+    studio.start()
+    expect(studio.problem).to_contain_text("0 to 2^63 - 1")
+    assert not any("synthesize" in url for url in studio.requests)
+
+
+def test_a_server_that_is_gone(serve, visit):
+    server = serve()
+    studio = visit(server)
+    studio.provoked = {"net::ERR_"}
+    studio.page.get_by_label("Tiles", exact=True).fill("16")
+    studio.start()
+    expect(studio.progress).to_contain_text("Painting", timeout=TILE_MS)
+    server.stop(signal.SIGKILL)  # amid the events
+    expect(studio.progress).to_contain_text("Connecting again")
+    studio.page.get_by_role("button", name="Cancel").click()
+    expect(studio.problem).to_contain_text("The service does not answer")
+    studio.problem.get_by_role("button", name="Try again").click()
+    expect(studio.problem).to_contain_text("The service does not answer")
+    expect(studio.page.get_by_role("button", name="Make the tile")).to_be_enabled()
+
+
+def test_a_full_queue_and_a_job_that_is_canceled(serve, visit):
+    server = serve(queue_limit=1, max_batch=1)
+    studio = visit(server)
+    large = mask_png(512)
+    wish = {"organ": "kidney", "n": "16"}  # half a minute a job: none ends meanwhile
+    accepted = []
+    while True:
+        answer = server.synthesize(large, headers={"Prefer": "respond-async"}, **wish)
+        if answer.status_code == 429:
+            break
+        accepted.append(answer.headers["Location"])
+    studio.provoked = {"429"}
+    studio.start()
+    expect(studio.progress).to_contain_text("its queue is full. Next try in")
+    studio.page.get_by_role("button", name="Stop waiting").click()
+    expect(studio.progress).to_be_hidden()
+    expect(studio.problem).to_have_count(0)  # what the user wants is no problem
+
+    server.client.delete(accepted.pop())
+    studio.page.get_by_label("Tiles", exact=True).fill("16")
+    studio.start()
+    expect(studio.progress).to_contain_text("Queued", timeout=TILE_MS)
+    studio.page.get_by_role("button", name="Cancel").click()
+    expect(studio.problem).to_contain_text("The job was canceled")
+    expect(studio.page.get_by_role("button", name="Make the tile")).to_be_focused()
+
+
+def test_a_busy_service_is_asked_again(studio: Studio):
+    refused: list[str] = []
+
+    def on_synthesize(route: Route) -> None:
+        if refused:
+            route.continue_()
+            return
+        refused.append(route.request.url)
+        problem = {"code": "rate_limited", "detail": "More than 1 request a second."}
+        headers = {"Retry-After": "2", "Content-Type": "application/problem+json"}
+        route.fulfill(status=429, headers=headers, body=json.dumps(problem))
+
+    studio.provoked = {"429"}
+    studio.page.route("**/synthesize", on_synthesize)
+    studio.start()
+    for left in (2, 1):
+        expect(studio.progress).to_contain_text(f"Next try in {left} s.")
+    studio.wait_for_tile()
+    assert len(refused) == 1
+
+
+def test_a_connection_that_breaks_goes_on_after_the_last_event(studio: Studio):
+    asked: list[str | None] = []
+
+    def on_events(route: Route) -> None:
+        asked.append(route.request.headers.get("last-event-id"))
+        if len(asked) > 1:
+            route.continue_()
+            return
+        path = route.request.url.removesuffix("/events")
+        job = {**studio.page.request.get(path).json(), "status": "running"}
+        body = f"retry: 50\n\nevent: job\ndata: {json.dumps(job)}\nid: 1-0\n\nevent: jo"
+        route.fulfill(body=body, content_type="text/event-stream")
+
+    studio.page.route("**/events", on_events)
+    studio.make()
+    assert asked == [None, "1-0"]
+
+
+def test_a_service_that_needs_a_key(serve, visit):
+    server = serve(api_keys=f"ward:{KEY}")
+    studio = visit(server, wait=False)
+    studio.provoked = {"401"}
+    studio.page.goto(server.address)
+    dialog = studio.page.get_by_role("dialog", name="API key")
+    dialog.get_by_label("Key").fill("wrong-key-0123456789")
+    dialog.get_by_role("button", name="Use the key").click()
+    expect(dialog).to_contain_text("does not know the key")
+    dialog.get_by_label("Key").fill(KEY)
+    dialog.get_by_role("button", name="Use the key").click()
+    studio.wait_until_ready()
+    studio.make()
+    studio.open()  # the key is kept as long as the tab
+    expect(dialog).to_be_hidden()
