@@ -3,7 +3,7 @@
 import asyncio
 import io
 import zipfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx2 as httpx
 import pytest
@@ -44,23 +44,27 @@ def archive() -> bytes:
 
 
 class Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """Pieces of a body; an exception among them is raised when it is their turn."""
+    """Pieces of a body; when it is their turn an exception among them is raised, a function
+    called."""
 
-    def __init__(self, *pieces: bytes | Exception) -> None:
+    def __init__(self, *pieces: bytes | Exception | Callable[[], None]) -> None:
         self._pieces = pieces
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._pieces:
             if isinstance(piece, Exception):
                 raise piece
-            yield piece
+            if isinstance(piece, bytes):
+                yield piece
+            else:
+                piece()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self:
             yield piece
 
 
-def bundle(*pieces: bytes | Exception) -> httpx.Response:
+def bundle(*pieces: bytes | Exception | Callable[[], None]) -> httpx.Response:
     return httpx.Response(200, stream=Stream(*pieces))
 
 
@@ -137,6 +141,18 @@ def test_the_bundle_replaces_what_was_there(download, tmp_path):
     assert download(bundle(data[:1000], data[1000:])) == [BUNDLE]
     assert (tmp_path / "d.zip").read_bytes() == data
     assert list(tmp_path.iterdir()) == [tmp_path / "d.zip"]
+
+
+def test_what_has_come_is_written_before_the_rest_comes(download, tmp_path):
+    data, sizes = archive(), []
+
+    def look() -> None:
+        sizes.extend(path.stat().st_size for path in tmp_path.iterdir())
+
+    download(bundle(data[:800_000], look, data[800_000:]))
+    assert len(sizes) == 1  # beside where it will be, and alone
+    assert sizes[0] > 500_000
+    assert (tmp_path / "d.zip").read_bytes() == data
 
 
 def test_a_lost_connection_begins_again(download, tmp_path):
