@@ -122,7 +122,7 @@ export class DatasetCard extends EventTarget {
 }
 
 const GONE =
-  "Expired: the service no longer has it. The same settings with the same seed make it again, file by file.";
+  "Expired or removed: the service no longer has it. The same settings with the same seed make it again.";
 
 const ACTIONS = {
   cancel: ["Cancel", "small"],
