@@ -2,16 +2,21 @@
 
 In its own frame a nucleus is a disc whose radius wavers,
 
-    r(t) = 1 + sum over k = 3, 4, ... of (a_k cos kt + b_k sin kt) - bluntness * cos 4t,
+    r(t) = 1 + g(t) * sum over k = 3, 4, ... of (a_k cos ku + b_k sin ku) + p cos 3t - q cos 4t,
 
 with a_k and b_k normal and their deviation proportional to roughness / k^2: that is how the waves
 of MoNuSeg's outlines decay once their ellipse is taken out, and it makes smooth shapes with soft
-corners. It is then bent, stretched to its elongation, turned and scaled to its area.
+corners. It is then bent, stretched to its elongation e, turned and scaled to its area.
 
-What depends on the elongation e is measured, too: slender nuclei are more like a pear, a_3 having
-another part of deviation 0.032 (e - 1); like a banana, the bend (y moves by bend * (x^2 - 1/4))
-being of deviation 0.17 (e - 1); and blunter at the ends than an ellipse, by 0.035 (e - 1). Their
-waves are less by 1 / sqrt(e), as stretching would fray the ends.
+Stretching would make waves at the ends deep and narrow, so that they fork. The waves are therefore
+those of the stretched outline: u(t) is the share of its length up to t, times 2 pi, and
+g(t) = sqrt(e sin^2 t + cos^2 t / e) makes what moves by the same part of its radius move as far
+across the stretched outline everywhere.
+
+What depends on the elongation is measured, too: slender nuclei are more like a pear, p being of
+deviation 0.032 (e - 1); like a banana, the bend (y moves by bend * (x^2 - 1/4)) being of deviation
+0.17 (e - 1); and blunter at the ends than an ellipse, q = 0.035 (e - 1). Their waves are less by
+1 / sqrt(e), as their short axis is.
 """
 
 from dataclasses import dataclass
@@ -23,10 +28,7 @@ Values = NDArray[np.float64]
 
 _HARMONICS = np.arange(3, 10)
 _ANGLES = 128  # entries of a radius table; 0.5 px apart on a nucleus of 10 px
-_COSINES, _SINES = (
-    wave(np.outer(_HARMONICS, np.arange(_ANGLES) * (2 * np.pi / _ANGLES)))
-    for wave in (np.cos, np.sin)
-)
+_TURNS = np.arange(_ANGLES) * (2 * np.pi / _ANGLES)
 _PEAR, _BANANA, _BLUNTNESS = 0.032, 0.17, 0.035  # per unit of elongation
 _MOST_ELONGATED = 4.0  # to which they were seen to hold
 _MOST = 2.0  # deviations of a coefficient; beyond that outlines fork
@@ -108,13 +110,28 @@ def draw_outlines(
     cosine, sine = _clipped(rng, (2, count, len(_HARMONICS))) * (
         own[:, None] * (3 / _HARMONICS) ** 2
     )
-    cosine[:, 0] += _clipped(rng, (count,)) * _PEAR * slender
-    cosine[:, 1] -= _BLUNTNESS * slender
-    shape = np.maximum(1 + cosine @ _COSINES + sine @ _SINES, _SMALLEST_RADIUS)
+    pear = _clipped(rng, (count,)) * _PEAR * slender
+    shape = 1 + _waves(cosine, sine, stretch)
+    shape += np.outer(pear, np.cos(3 * _TURNS)) - np.outer(_BLUNTNESS * slender, np.cos(4 * _TURNS))
+    shape = np.maximum(shape, _SMALLEST_RADIUS)
     # The area of a star-shaped curve is half the integral of r^2; the rest keeps it.
     scale = np.sqrt(area / (np.pi * np.mean(shape**2, axis=1)))
     bend = _clipped(rng, (count,)) * _BANANA * slender
     return Outlines(shape * scale[:, None], stretch, bend, direction)
+
+
+def _waves(cosine: Values, sine: Values, stretch: Values) -> Values:
+    """(N, 128) by angle, from the coefficients (N, 7) of waves along the stretched outlines."""
+    length = np.sqrt(
+        np.outer(stretch**2, np.sin(_TURNS) ** 2) + np.outer(stretch**-2, np.cos(_TURNS) ** 2)
+    )
+    # The share of the length up to the middle of each step, from the first angle on.
+    passed = np.cumsum(length, axis=1) - (length + length[:, :1]) / 2
+    turns = 2 * np.pi * passed / length.sum(axis=1, keepdims=True)
+    phases = _HARMONICS[None, :, None] * turns[:, None, :]
+    waves = np.einsum("nk,nka->na", cosine, np.cos(phases))
+    waves += np.einsum("nk,nka->na", sine, np.sin(phases))
+    return np.asarray(length * waves)
 
 
 def _clipped(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:

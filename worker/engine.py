@@ -86,8 +86,14 @@ class Engine:
             on_failure=self._fail,
         )
         self._stopping = threading.Event()
+        self._room = Room()
         bench = Workbench.with_cores(
-            artifacts, self._network, self._batcher, max_batch=max_batch, stopping=self._stopping
+            artifacts,
+            self._network,
+            self._batcher,
+            max_batch=max_batch,
+            stopping=self._stopping,
+            is_wanted=lambda: self._room.is_wanted,
         )
         makers: dict[str, Maker] = {
             SynthesisRequest.kind: TileMaker(bench),
@@ -95,7 +101,6 @@ class Engine:
             DatasetPart.kind: DatasetMaker(bench, jobs),
         }
         self._runner = JobRunner(jobs, artifacts, makers, stopping=self._stopping)
-        self._room = Room()
         # Jobs that take long leave threads to others.
         self._large = threading.BoundedSemaphore(1)
         self._datasets = threading.BoundedSemaphore(max(1, max_batch // 2))

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from worker.waiting import Stopped
 
@@ -12,7 +13,7 @@ class Room:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._line: list[object] = []
+        self._line: list[_Guest] = []
         self._inside = 0
         self._is_alone = False
         self._is_closed = False
@@ -29,6 +30,12 @@ class Room:
                 self._is_alone = False
                 self._changed.notify_all()
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits to have it alone, and all others behind that one."""
+        with self._changed:
+            return any(guest.alone for guest in self._line)
+
     def close(self) -> None:
         """Let nobody in any more."""
         with self._changed:
@@ -41,11 +48,11 @@ class Room:
             return self._changed.wait_for(lambda: not self._inside, timeout_s)
 
     def _enter(self, alone: bool) -> None:
-        me = object()
+        me = _Guest(alone)
         with self._changed:
             self._line.append(me)
             try:
-                self._changed.wait_for(lambda: self._is_closed or self._may_enter(me, alone))
+                self._changed.wait_for(lambda: self._is_closed or self._may_enter(me))
                 if self._is_closed:
                     raise Stopped
                 self._inside += 1
@@ -54,7 +61,14 @@ class Room:
                 self._line.remove(me)
                 self._changed.notify_all()
 
-    def _may_enter(self, me: object, alone: bool) -> bool:
+    def _may_enter(self, me: "_Guest") -> bool:
         if self._line[0] is not me:
             return False
-        return not self._inside if alone else not self._is_alone
+        return not self._inside if me.alone else not self._is_alone
+
+
+@dataclass(eq=False)
+class _Guest:
+    """One who stands in line."""
+
+    alone: bool

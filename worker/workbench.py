@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
@@ -61,6 +61,8 @@ class Workbench:
 
     max_batch: how many passes of one job are under way at a time.
     stopping: set when jobs should go back to the queue.
+    is_wanted: whether a job waits until no other runs; one that takes long should then go back to
+        the queue in between.
     preparing: decoding and layout maps take much memory for a moment; more at once than there are
         cores would gain nothing.
     """
@@ -70,6 +72,7 @@ class Workbench:
     batcher: Batcher
     max_batch: int
     stopping: threading.Event
+    is_wanted: Callable[[], bool]
     preparing: threading.BoundedSemaphore
 
     @classmethod
@@ -81,10 +84,11 @@ class Workbench:
         *,
         max_batch: int,
         stopping: threading.Event,
+        is_wanted: Callable[[], bool],
     ) -> Workbench:
         """One that prepares as many jobs at a time as there are cores."""
         preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
-        return cls(artifacts, network, batcher, max_batch, stopping, preparing)
+        return cls(artifacts, network, batcher, max_batch, stopping, is_wanted, preparing)
 
     @property
     def synthesizer(self) -> Synthesizer:

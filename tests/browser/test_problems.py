@@ -1,6 +1,7 @@
 """What can go wrong is said in words, with what to do about it."""
 
 import json
+import signal
 
 import numpy as np
 from playwright.sync_api import Route, expect
@@ -37,7 +38,7 @@ def test_a_binary_mask_becomes_nuclei(studio: Studio, tmp_path):
     studio.open_mask(path)
     expect(studio.problem).to_contain_text("All nuclei share one value")
     expect(studio.problem).to_contain_text("255")  # the service's own sentence
-    studio.problem.get_by_role("button", name="Make every connected region a nucleus").click()
+    studio.problem.get_by_role("button", name="Make each region a nucleus").click()
     studio.expect_mask(64, 64, "2 nuclei")
     expect(studio.problem).to_have_count(0)
     studio.make()  # with the file as it is: the service labels it again
@@ -63,9 +64,15 @@ def test_a_seed_that_is_none(studio: Studio):
 def test_a_server_that_is_gone(serve, visit):
     server = serve()
     studio = visit(server)
-    server.stop()
-    studio.provoked = {"ERR_CONNECTION_REFUSED"}
+    studio.provoked = {"net::ERR_"}
+    studio.page.get_by_label("Tiles", exact=True).fill("16")
     studio.start()
+    expect(studio.progress).to_contain_text("Painting", timeout=TILE_MS)
+    server.stop(signal.SIGKILL)  # amid the events
+    expect(studio.progress).to_contain_text("Connecting again")
+    studio.page.get_by_role("button", name="Cancel").click()
+    expect(studio.problem).to_contain_text("The service does not answer")
+    studio.problem.get_by_role("button", name="Try again").click()
     expect(studio.problem).to_contain_text("The service does not answer")
     expect(studio.page.get_by_role("button", name="Make the tile")).to_be_enabled()
 
@@ -73,10 +80,11 @@ def test_a_server_that_is_gone(serve, visit):
 def test_a_full_queue_and_a_job_that_is_canceled(serve, visit):
     server = serve(queue_limit=1, max_batch=1)
     studio = visit(server)
-    wish = {"organ": "kidney", "n": "16"}
+    large = mask_png(512)
+    wish = {"organ": "kidney", "n": "16"}  # half a minute a job: none ends meanwhile
     accepted = []
     while True:
-        answer = server.synthesize(mask_png(256), headers={"Prefer": "respond-async"}, **wish)
+        answer = server.synthesize(large, headers={"Prefer": "respond-async"}, **wish)
         if answer.status_code == 429:
             break
         accepted.append(answer.headers["Location"])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model.synthesizer import Synthesizer
 from tests.fakes import FakeSynthesizer
-from tests.worker.engines import PATIENCE_S, until
+from tests.worker.engines import PATIENCE_S, lose_worker, until
 from worker.dataset.folder import DatasetFolder
 from worker.dataset.part import MOST_PARTS, DatasetPart, divide
 from worker.dataset.request import DatasetRequest
@@ -182,3 +182,24 @@ def test_a_part_whose_worker_died_does_not_keep_others_from_running(
     held.go_on.set()
     assert beside.result(30)
     assert part.result(30)
+
+
+def test_a_part_makes_way_for_a_job_that_has_to_run_alone(
+    start, synthesizer, jobs, accept, accept_dataset, threads, hold
+):
+    engine, held = start(), hold()
+    first, _ = ids(accept_dataset())
+    part = threads.submit(engine.run, first)
+    assert held.reached.wait(PATIENCE_S)
+    suspect = accept()
+    lose_worker(jobs, suspect)
+    alone = threads.submit(engine.run, suspect)
+    until(lambda: engine._room.is_wanted)
+    held.go_on.set()
+    assert part.result(PATIENCE_S) is False
+    assert alone.result(PATIENCE_S) is True
+    job = jobs.get(first)
+    assert (job.state, job.attempts) == (JobState.QUEUED, 0)
+    assert 0 < len(job.outputs) < 32
+    assert engine.run(first)
+    assert len({output.sha256 for output in jobs.get(first).outputs}) == 32

@@ -53,6 +53,19 @@ def test_many_share_it(room):
         guest.go()
 
 
+def test_says_whether_somebody_wants_it_alone(room):
+    first = Guest(room, alone=False)
+    assert first.inside.wait(PATIENCE_S)
+    assert not room.is_wanted
+    second = Guest(room, alone=True)
+    is_waiting(room, 1)
+    assert room.is_wanted
+    first.go()
+    assert second.inside.wait(PATIENCE_S)
+    assert not room.is_wanted
+    second.go()
+
+
 def test_one_has_it_alone(room):
     first = Guest(room, alone=False)
     assert first.inside.wait(PATIENCE_S)

@@ -70,7 +70,7 @@ class DatasetMaker:
 
     def _submitted(self, claim: Claim, part: DatasetPart, k: int) -> _Tile:
         bench, dataset = self._bench, part.dataset
-        if bench.stopping.is_set():
+        if bench.stopping.is_set() or bench.is_wanted():
             raise Stopped
         if (k - part.tiles.start) % _CHECK_EVERY == 0:
             self._check(part)

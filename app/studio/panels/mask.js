@@ -139,7 +139,7 @@ export class MaskPanel extends EventTarget {
       if (error.code !== "mask_binary") throw error;
       const labelled = { ...source, fields: { ...source.fields, label_components: "true" } };
       const run = () => this.#working("Labelling …", (again) => this.#readAndLoad(labelled, again));
-      showProblem(this.#problem, error, [{ label: "Make every connected region a nucleus", run }]);
+      showProblem(this.#problem, error, [{ label: "Make each region a nucleus", run }]);
     }
   }
 

@@ -155,7 +155,7 @@ export class RunPanel extends EventTarget {
       await cancelJob(this.#service, job);
     } catch (error) {
       controller.abort();
-      this.fail(error);
+      showProblem(this.#problem, error, this.#again());
     }
   }
 }

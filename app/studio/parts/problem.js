@@ -24,9 +24,9 @@ export function showProblem(host, error, actions = []) {
       { className: "problem", role: "alert" },
       element("h3", {}, title),
       element("p", {}, advice),
+      ...(buttons.length > 0 ? [element("div", { className: "row" }, ...buttons)] : []),
       element("p", { className: "detail" }, problem.detail),
       element("code", {}, `${problem.code}${request}`),
-      ...(buttons.length > 0 ? [element("div", { className: "row" }, ...buttons)] : []),
     ),
   );
   host.scrollIntoView({ block: "nearest" });

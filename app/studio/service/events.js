@@ -6,7 +6,7 @@
 
 import { parseExactly } from "./exact-json.js";
 import { pause } from "./patience.js";
-import { ServiceError } from "./service.js";
+import { ServiceError, unreachable } from "./service.js";
 
 const FINISHED = new Set(["succeeded", "failed", "canceled"]);
 const RETRY_MS = 2000;
@@ -60,8 +60,7 @@ export async function follow(service, path, { name, onNews, isLast, onBreak, sig
       }
       onBreak(null); // the server stops, or lost sight of its records
     } catch (error) {
-      if (signal.aborted) throw error;
-      if (error instanceof ServiceError && !PASSING.has(error.code)) throw error;
+      if (!(error instanceof ServiceError) || !PASSING.has(error.code)) throw error;
       onBreak(error);
     }
     await pause(retryMs, signal);
@@ -71,13 +70,14 @@ export async function follow(service, path, { name, onNews, isLast, onBreak, sig
 /**
  * @param {ReadableStream<Uint8Array>} stream of text/event-stream
  * @returns {AsyncGenerator<ServerEvent & {retry: number | null}>}
+ * @throws {ServiceError} unreachable: the connection broke
  */
 export async function* readEvents(stream) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await read(reader);
       if (done) return; // an event that is cut short does not count
       const blocks = (rest + value).split(/\r?\n\r?\n/);
       rest = blocks.pop();
@@ -85,6 +85,14 @@ export async function* readEvents(stream) {
     }
   } finally {
     reader.cancel().catch(() => {});
+  }
+}
+
+async function read(reader) {
+  try {
+    return await reader.read();
+  } catch (error) {
+    throw unreachable(error);
   }
 }
 

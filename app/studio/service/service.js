@@ -126,7 +126,11 @@ function counting(response, onBytes) {
   return new Response(response.body.pipeThrough(counter), { headers: response.headers });
 }
 
-function unreachable(error) {
+/**
+ * @param {Error} error of fetch, or of reading an answer
+ * @returns {Error} what it means; the error itself if the request was aborted
+ */
+export function unreachable(error) {
   if (error.name === "AbortError") return error;
   return new ServiceError(NO_ANSWER, `The browser says: ${error.message}.`);
 }

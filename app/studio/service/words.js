@@ -20,7 +20,7 @@ export const WORDS = {
   mask_too_small: { title: "The mask is too small", advice: "Use a mask of at least 16 px a side." },
   mask_binary: {
     title: "All nuclei share one value",
-    advice: "Each nucleus needs an id of its own. Let every connected region become one nucleus, or export a label image.",
+    advice: "Each nucleus needs an id of its own. Make each connected region a nucleus, or export a label image.",
   },
   mask_colour: { title: "The mask is a colour image", advice: "Export it as one channel of ids instead of colours." },
   mask_float: { title: "The mask holds fractions", advice: "Convert its values to integers and open it again." },
