@@ -2,6 +2,7 @@
 
 import { decodeNpy } from "./editor/npy.js";
 import { MaskEditor } from "./editor/mask-editor.js";
+import { DatasetsPanel } from "./panels/datasets.js";
 import { GalleryPanel } from "./panels/gallery.js";
 import { MaskPanel } from "./panels/mask.js";
 import { ResultPanel } from "./panels/result.js";
@@ -22,6 +23,7 @@ const styles = new StylePanel(service);
 const result = new ResultPanel(service, styles);
 const runs = new RunPanel(service);
 const gallery = new GalleryPanel();
+const datasets = new DatasetsPanel(service);
 
 function showView(name) {
   for (const radio of $("stage-views").querySelectorAll("input")) radio.checked = radio.value === name;
@@ -150,5 +152,7 @@ keepPageFromDrops();
 gallery.load();
 await showExample();
 showView("tile");
-masks.setOrgans(await styles.load(EXAMPLE.organ));
+const organs = await styles.load(EXAMPLE.organ);
+masks.setOrgans(organs);
+datasets.setOrgans(organs);
 document.documentElement.dataset.ready = "";

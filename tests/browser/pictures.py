@@ -6,6 +6,7 @@ Not collected by pytest: what the pictures show is tested elsewhere, and they ar
 """
 
 import io
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser import chromium
-from tests.browser.studio import Studio
+from tests.browser.studio import TILE_MS, Studio
 from tests.processes import ROOT, Server
 
 FOLDER = ROOT / "docs" / "pictures"
@@ -23,10 +24,12 @@ MAX_BYTES = 250_000
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 
 
-def take(studio: Studio, name: str) -> None:
-    """What is seen of the page now, from its top, as docs/pictures/NAME.webp."""
+def take(studio: Studio, name: str, *, still: bool = True) -> None:
+    """What is seen of the page now, from its top, as docs/pictures/NAME.webp. still: nothing is
+    under way."""
     studio.page.evaluate("scrollTo(0, 0)")
-    studio.page.wait_for_load_state("networkidle")
+    if still:
+        studio.page.wait_for_load_state("networkidle")
     studio.page.evaluate(
         "new Promise((done) => requestAnimationFrame(() => setTimeout(done, 200)))"
     )
@@ -99,6 +102,27 @@ def tour(studio: Studio) -> None:
     take(studio, "same-again")
 
 
+def ask_for_dataset(studio: Studio, count: int, seed: str) -> None:
+    studio.page.locator("#dataset-count").fill(str(count))
+    studio.page.locator("#dataset-seed").fill(seed)
+    studio.page.get_by_role("button", name="Make the dataset").click()
+
+
+def datasets(studio: Studio) -> None:
+    """One that is ready, and one that is made."""
+    page = studio.page
+    page.get_by_role("link", name="Datasets").click()
+    for organ in ("bladder", "colon", "prostate", "stomach"):
+        page.get_by_role("checkbox", name=organ, exact=True).uncheck()
+    page.get_by_role("spinbutton", name="Weight of kidney").fill("2")
+    page.get_by_role("checkbox", name="GeoJSON").check()
+    ask_for_dataset(studio, 4, "7")
+    expect(page.get_by_text("Ready: made in")).to_be_visible(timeout=TILE_MS)
+    ask_for_dataset(studio, 40, "8")
+    expect(page.get_by_text(re.compile(r"^8 of 40 tiles.* left"))).to_be_visible(timeout=TILE_MS)
+    take(studio, "datasets", still=False)
+
+
 def problem(studio: Studio) -> None:
     mask = Image.new("L", (64, 64))
     mask.paste(255, (4, 4, 20, 20))
@@ -122,6 +146,8 @@ def main() -> None:
         )
         with visiting(browser, server, WIDE, "light") as studio:
             tour(studio)
+        with visiting(browser, server, WIDE, "light") as studio:
+            datasets(studio)
         with visiting(browser, server, WIDE, "dark") as studio:
             problem(studio)
         with visiting(browser, server, NARROW, "dark") as studio:

@@ -1,25 +1,10 @@
 """For everybody: keyboard alone, narrow screens, light and dark, screen readers, no network."""
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
+from tests.browser.access import NARROW, WIDE, check
 from tests.browser.studio import Studio
-
-WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-
-
-def check(studio: Studio) -> None:
-    """Axe finds nothing serious or critical, and nothing reaches over the edge of the page."""
-    width = studio.page.viewport_size["width"]
-    assert studio.page.evaluate("document.documentElement.scrollWidth") <= width
-    found = Axe().run(studio.page).response["violations"]
-    assert [
-        f"{violation['id']}: {node['html']} {node['failureSummary']}"
-        for violation in found
-        if violation["impact"] in ("serious", "critical")
-        for node in violation["nodes"]
-    ] == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

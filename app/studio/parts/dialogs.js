@@ -81,7 +81,7 @@ export async function askForSize(name) {
   return width && height ? { width, height } : {};
 }
 
-/** @returns {Promise<boolean>} */
-export async function confirm(title, question, yes) {
-  return (await ask(title, [element("p", {}, question)], { yes })) !== null;
+/** @param {string} [no] on the button that leaves it be @returns {Promise<boolean>} */
+export async function confirm(title, question, yes, no) {
+  return (await ask(title, [element("p", {}, question)], { yes, no })) !== null;
 }

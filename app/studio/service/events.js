@@ -14,19 +14,34 @@ const RETRY_MS = 2000;
 const PASSING = new Set(["unreachable", "store_unavailable", "rate_limited", "queue_full", "not_ready"]);
 
 /**
- * A job as it changes, until it has finished. When the connection breaks it is made again and goes
- * on after the last event.
+ * A job as it changes, until it has finished.
  *
  * @param {import("./service.js").Service} service
  * @param {string} path the job's link to its events
- * @param {object} options
- * @param {AbortSignal} options.signal
+ * @param {object} options as of `follow`, and
  * @param {(job: any) => void} options.onJob the job document, seeds as strings
+ */
+export async function followJob(service, path, { onJob, ...options }) {
+  const isLast = ({ status }) => FINISHED.has(status);
+  await follow(service, path, { ...options, name: "job", onNews: onJob, isLast });
+}
+
+/**
+ * What events say, until the last. When the connection breaks it is made again and goes on after
+ * the last event.
+ *
+ * @param {import("./service.js").Service} service
+ * @param {string} path of the events
+ * @param {object} options
+ * @param {string} options.name of the events that count
+ * @param {(document: any) => void} options.onNews the JSON of each, seeds as strings
+ * @param {(document: any) => boolean} options.isLast
  * @param {(error: ServiceError | null) => void} options.onBreak the connection broke, and is made
  *   again after a moment
+ * @param {AbortSignal} options.signal
  * @throws {ServiceError} there is no use in trying again
  */
-export async function followJob(service, path, { signal, onJob, onBreak }) {
+export async function follow(service, path, { name, onNews, isLast, onBreak, signal }) {
   let lastId = null;
   let retryMs = RETRY_MS;
   for (;;) {
@@ -38,10 +53,10 @@ export async function followJob(service, path, { signal, onJob, onBreak }) {
       for await (const { event, data, id, retry } of readEvents(response.body)) {
         retryMs = retry ?? retryMs;
         lastId = id ?? lastId;
-        if (event !== "job") continue;
-        const job = parseExactly(data);
-        onJob(job);
-        if (FINISHED.has(job.status)) return;
+        if (event !== name) continue;
+        const document = parseExactly(data);
+        onNews(document);
+        if (isLast(document)) return;
       }
       onBreak(null); // the server stops, or lost sight of its records
     } catch (error) {

@@ -37,6 +37,11 @@ export class Service {
     this.#askForKey = askForKey;
   }
 
+  /** Whether requests need a key, which no plain link sends. @returns {boolean} */
+  get hasKey() {
+    return sessionStorage.getItem(KEY) !== null;
+  }
+
   /**
    * @param {string} path
    * @param {RequestInit} [options]
@@ -65,16 +70,22 @@ export class Service {
     return this.#body(await this.request(path, options), "arrayBuffer");
   }
 
-  /** @returns {Promise<Blob>} */
-  async blob(path, options) {
-    return this.#body(await this.request(path, options), "blob");
+  /**
+   * @param {string} path
+   * @param {RequestInit & {onBytes?: (bytes: number) => void}} [options] onBytes: told how many have
+   *   come so far
+   * @returns {Promise<Blob>} which browsers keep on the disk if it is large
+   */
+  async blob(path, { onBytes, ...options } = {}) {
+    const response = await this.request(path, options);
+    return this.#body(onBytes === undefined ? response : counting(response, onBytes), "blob");
   }
 
   async #send(path, { headers, ...options }, key) {
     const sent = new Headers(headers);
     if (key !== null) sent.set("Authorization", `Bearer ${key}`);
     try {
-      return await fetch(path.replace(/^\//, ""), { ...options, headers: sent });
+      return await fetch(fromPage(path), { ...options, headers: sent });
     } catch (error) {
       throw unreachable(error);
     }
@@ -97,6 +108,22 @@ export class Service {
     sessionStorage.setItem(KEY, key);
     return true;
   }
+}
+
+/** @param {string} path of a link of the service's @returns {string} relative to the page */
+export function fromPage(path) {
+  return path.replace(/^\//, "");
+}
+
+function counting(response, onBytes) {
+  let bytes = 0;
+  const counter = new TransformStream({
+    transform(chunk, controller) {
+      onBytes((bytes += chunk.byteLength));
+      controller.enqueue(chunk);
+    },
+  });
+  return new Response(response.body.pipeThrough(counter), { headers: response.headers });
 }
 
 /**
