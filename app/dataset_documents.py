@@ -61,7 +61,7 @@ class DatasetWish(BaseModel):
 def dataset_document(request: Request, service: Service, dataset: Dataset) -> DatasetDocument:
     """Links are paths from the root, as those of jobs."""
     wish, jobs, is_finished = dataset.request, dataset.jobs, dataset.is_finished
-    failures = [job.failure for job in jobs if job.failure is not None]
+    failure = dataset.failure
     ends = [job.finished_at for job in jobs if job.finished_at is not None]
     finished_at = max(ends) if is_finished else None
     retention = timedelta(hours=service.settings.retention_hours)
@@ -72,14 +72,14 @@ def dataset_document(request: Request, service: Service, dataset: Dataset) -> Da
     return DatasetDocument(
         id=dataset.id,
         status=dataset.state,
-        error=JobError(code=failures[0].code, detail=failures[0].message) if failures else None,
+        error=JobError(code=failure.code, detail=failure.message) if failure else None,
         progress=Progress(done=dataset.done, total=wish.count, unit="tiles"),
         **_asked(wish),
         parts=len(jobs),
         created_at=jobs[0].created_at,
         started_at=min((job.started_at for job in jobs if job.started_at), default=None),
         finished_at=finished_at,
-        expires_at=None if finished_at is None else min(ends) + retention,
+        expires_at=None if finished_at is None else finished_at + retention,
         links=DatasetLinks(
             self=path("get_dataset"),
             events=path("get_dataset_events"),

@@ -5,10 +5,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.service import Accepted, Service
-from model.errors import JobExpired, JobUnknown, StoreUnavailable
+from model.errors import JobCanceled, JobExpired, JobUnknown, QueueFull, StoreUnavailable
 from worker.dataset.part import DatasetPart, divide
 from worker.dataset.request import DatasetRequest
-from worker.jobs import Idempotency, Job, JobState, JobStore, new_job_id, unknown
+from worker.jobs import (
+    Failure,
+    Idempotency,
+    Job,
+    JobState,
+    JobStore,
+    expired,
+    new_job_id,
+    unknown,
+)
+
+_ROOM_AGAIN_S = 60
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +43,20 @@ class Dataset:
         return self.parts[0].dataset
 
     @property
+    def failure(self) -> Failure | None:
+        """Why it failed. Parts that end because another has are no reason."""
+        failures = [job.failure for job in self.jobs if job.failure is not None]
+        return next((each for each in failures if each.code != JobCanceled.code), None)
+
+    @property
     def state(self) -> JobState:
         """Failed or canceled as soon as a part is, succeeded when all are."""
+        if self.failure is not None:
+            return JobState.FAILED
         states = {job.state for job in self.jobs}
-        for state in (JobState.FAILED, JobState.CANCELED):
-            if state in states:
-                return state
-        if len(states) == 1:
-            return states.pop()
-        return JobState.RUNNING
+        if states & {JobState.CANCELED, JobState.FAILED}:
+            return JobState.CANCELED
+        return states.pop() if len(states) == 1 else JobState.RUNNING
 
     @property
     def is_finished(self) -> bool:
@@ -67,8 +83,10 @@ def accept_dataset(
         QueueFull, IdempotencyMismatch, StoreUnavailable
     """
     dataset_id, limit = new_job_id(), service.settings.queue_limit
-    # Half of the queue is left to others.
-    first, *others = divide(request, dataset_id, most=limit // 2)
+    first, *others = divide(
+        request, dataset_id, checkpoint_sha256=service.card.sha256, most=limit // 2
+    )
+    _check_room(service.jobs, 1 + len(others), limit)
     created: list[str] = []
     try:
         for part, job_id in zip(others, first.job_ids()[1:], strict=True):
@@ -77,7 +95,7 @@ def accept_dataset(
         # Last, since it is the one that makes a dataset of them: parts without it come to nothing.
         job = service.jobs.create(dataset_id, first, limit=limit, idempotency=idempotency)
     except Exception:
-        _take_back(service.jobs, [*created, dataset_id])
+        _take_back(service.jobs, [dataset_id, *created])
         raise
     if job.id != dataset_id:  # another request with this key was faster
         _take_back(service.jobs, created)
@@ -88,13 +106,34 @@ def accept_dataset(
     return Accepted(job, is_new=True)
 
 
+def _check_room(jobs: JobStore, parts: int, limit: int) -> None:
+    """Raises QueueFull if the parts of all datasets would fill more than half of the queue."""
+    waiting = sum(_is_part(jobs, job_id) for job_id in jobs.queued())
+    if waiting + parts > max(1, limit // 2):
+        raise QueueFull(
+            f"{waiting} parts of datasets are waiting, and this service keeps half of its queue "
+            "for other requests; send the request again when a dataset is done.",
+            retry_after_s=_ROOM_AGAIN_S,
+        )
+
+
+def _is_part(jobs: JobStore, job_id: str) -> bool:
+    try:
+        return isinstance(jobs.get(job_id).request, DatasetPart)
+    except (JobUnknown, JobExpired):
+        return False
+
+
 def read_dataset(jobs: JobStore, dataset_id: str) -> Dataset:
     """Raises JobUnknown, JobExpired, StoreUnavailable."""
     first = jobs.get(dataset_id)
     part = first.request
     if not isinstance(part, DatasetPart) or part.part != 0:
         raise unknown(dataset_id)
-    return Dataset((first, *(jobs.get(job_id) for job_id in part.job_ids()[1:])))
+    try:
+        return Dataset((first, *(jobs.get(job_id) for job_id in part.job_ids()[1:])))
+    except (JobUnknown, JobExpired):
+        raise expired(dataset_id) from None
 
 
 def cancel_dataset(service: Service, dataset: Dataset) -> None:
@@ -106,13 +145,17 @@ def cancel_dataset(service: Service, dataset: Dataset) -> None:
 
 def remove_dataset(service: Service, dataset: Dataset) -> None:
     """Remove the tiles of a finished dataset. Raises StoreUnavailable, StorageUnavailable."""
-    for job in reversed(dataset.jobs):  # as long as the first is there, it can be tried again
-        service.remove(job.id)
+    for job in dataset.jobs:  # harmless to do again, should one fail
+        service.artifacts.remove(job.id)
+    for job in reversed(dataset.jobs):
+        service.jobs.expire(job.id)
 
 
 def _take_back(jobs: JobStore, job_ids: Sequence[str]) -> None:
+    """The first goes first: if it stays, the dataset stands, and is made."""
     for job_id in job_ids:
         try:
             jobs.discard(job_id)
-        except (StoreUnavailable, JobUnknown, JobExpired) as error:
-            logger.warning("part %s of a dataset that was not accepted is left: %s", job_id, error)
+        except StoreUnavailable as error:
+            logger.warning("a dataset may have been accepted: %s", error)
+            return

@@ -9,7 +9,7 @@ from app.service import Service
 from app.waiting import Moment
 from worker.dataset.part import DatasetPart
 from worker.job_request import StyleRequest
-from worker.jobs import Job, JobState
+from worker.jobs import Job, JobState, Output
 
 
 def job_document(request: Request, service: Service, moment: Moment) -> JobDocument:
@@ -50,7 +50,7 @@ def job_document(request: Request, service: Service, moment: Moment) -> JobDocum
                 seed=output.seed,
                 sha256=output.sha256,
             )
-            for index, output in enumerate(job.outputs)
+            for index, output in enumerate(_listed(job))
         ],
     )
 
@@ -59,6 +59,11 @@ def _progress(job: Job) -> Progress:
     if job.progress is not None:
         return Progress(done=job.progress.done, total=job.progress.total, unit="windows")
     return Progress(done=len(job.outputs), total=job.request.n, unit=job.request.unit)
+
+
+def _listed(job: Job) -> tuple[Output, ...]:
+    """Not the hundreds of a part of a dataset, with every tile that is added."""
+    return () if isinstance(job.request, DatasetPart) else job.outputs
 
 
 def _dataset_path(request: Request, job: Job) -> str | None:

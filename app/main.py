@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from app import deployment, openapi, problems
 from app.auth import Authentication
+from app.dataset_reads import DatasetReads
 from app.decoding import ClientGone, on_client_gone
 from app.forms import on_http_exception
 from app.list_headers import ListHeaders
@@ -51,6 +52,7 @@ def create_app(
     parts = deployment.build(settings, on_failure=on_failure)
     app.state.service = parts
     app.state.http_metrics = HttpMetrics()
+    app.state.dataset_reads = DatasetReads()
     for routes in (
         synthesize, jobs, events, outputs, styles, masks, datasets, health, studio,
     ):  # fmt: skip

@@ -76,6 +76,7 @@ OUTCOMES: dict[type[SianError], Outcome] = {
     errors.JobKindUnknown: Outcome(500, Exit.SOFTWARE),
     errors.OutputUnknown: Outcome(404, Exit.DATA),
     errors.JobCanceled: Outcome(409, Exit.DATA),
+    errors.CheckpointChanged: Outcome(409, Exit.DATA),
     errors.DatasetUnfinished: Outcome(409, Exit.TEMPORARY),
     errors.NotAcceptable: Outcome(406, Exit.USAGE),
     errors.KeyInvalid: Outcome(401, Exit.NO_PERMISSION),

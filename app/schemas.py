@@ -34,7 +34,10 @@ class Progress(BaseModel):
 
 
 class JobError(BaseModel):
-    code: str = Field(description="As in problem+json.", examples=["synthesis_failed"])
+    code: str = Field(
+        description="As in problem+json; `checkpoint_changed` only here.",
+        examples=["synthesis_failed", "checkpoint_changed"],
+    )
     detail: str = Field(description="What was wrong and what to do about it.")
 
 
@@ -111,7 +114,10 @@ class JobDocument(BaseModel):
         description="UTC; it is dropped if it has not been started by then. Null without one."
     )
     links: JobLinks
-    outputs: list[OutputDocument] = Field(description="Those stored so far, in order.")
+    outputs: list[OutputDocument] = Field(
+        description="Those stored so far, in order; none of a part of a dataset, whose bundle has "
+        "them."
+    )
 
 
 class DatasetLinks(BaseModel):

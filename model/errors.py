@@ -33,6 +33,7 @@ SianError
 │   ├── JobKindUnknown           job_kind_unknown
 │   ├── OutputUnknown            output_unknown
 │   ├── JobCanceled              job_canceled
+│   ├── CheckpointChanged        checkpoint_changed
 │   ├── DatasetUnfinished        dataset_unfinished
 │   ├── NotAcceptable            not_acceptable
 │   ├── KeyInvalid               key_invalid
@@ -211,6 +212,10 @@ class OutputUnknown(ServiceError):
 
 class JobCanceled(ServiceError):
     code = "job_canceled"
+
+
+class CheckpointChanged(ServiceError):
+    code = "checkpoint_changed"
 
 
 class DatasetUnfinished(ServiceError):

@@ -1,6 +1,7 @@
 """CeleryQueue: jobs wait in Redis and run in workers on any machine."""
 
 import logging
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,8 @@ from worker.tasks import FIRST, LISTS, ORDINARY, QUEUE, RUN, celery_app
 
 _TAKEN_WITHIN = timedelta(seconds=60)
 """A job that waits longer while none runs says that the workers, whatever they say, take none."""
+_LATER_S = 1.0
+"""Until a job that waits for others of its sort is tried again."""
 _FORGOTTEN_AFTER = timedelta(seconds=15)
 """When a queued job that the broker may have lost is published again. Twice is once too often
 but does no harm: a job is only started if it is queued."""
@@ -57,6 +60,19 @@ class CeleryQueue:
         Raises StoreUnavailable.
         """
         self._publish(job_id, FIRST)
+
+    def submit_later(self, job_id: str) -> None:
+        """Tell the workers in a moment of a job that could not run now. Housekeeping does, should
+        this process end before."""
+        timer = threading.Timer(_LATER_S, self._submit_if_possible, [job_id])
+        timer.daemon = True
+        timer.start()
+
+    def _submit_if_possible(self, job_id: str) -> None:
+        try:
+            self.submit(job_id)
+        except StoreUnavailable:
+            logger.warning("job %s is left to housekeeping", job_id)
 
     def _publish(self, job_id: str, priority: int) -> None:
         try:

@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 _LEAVING_S = 30.0
 """How long a stop waits for jobs to record what they have."""
 
-_PAUSE_S = 1.0
-"""Before a job that waits for others of its kind is looked at again."""
-
 logger = logging.getLogger(__name__)
 
 
@@ -200,17 +197,16 @@ class Engine:
     @contextmanager
     def _admitted(self, request: JobRequest) -> Iterator[None]:
         """One job of a large mask at a time, for each holds up to a gigabyte; parts of datasets
-        while they leave half of the threads. Raises NotNow."""
+        in a quarter of the threads. Raises NotNow."""
         if request.large:
-            places = self._large
+            sort, places = "large", self._large
         elif request.kind == DatasetPart.kind:
-            places = self._datasets
+            sort, places = DatasetPart.kind, self._datasets
         else:
             yield
             return
         if not places.acquire(blocking=False):
-            self._stopping.wait(_PAUSE_S)
-            raise NotNow
+            raise NotNow(sort)
         try:
             yield
         finally:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from model.errors import (
+    JobExpired,
+    JobUnknown,
     SettingsInvalid,
     SianError,
     StorageUnavailable,
@@ -14,7 +16,7 @@ from model.errors import (
 )
 from worker.artifacts import Artifacts
 from worker.dataset.part import DatasetPart
-from worker.jobs import JobStore, is_job_id, is_over, made_at
+from worker.jobs import JobStore, is_job_id, made_at
 
 _TICK_S = 5.0
 _GRACE = timedelta(seconds=12)
@@ -100,16 +102,26 @@ class Housekeeper:
         """Remove the files of jobs that finished longer than ``retention`` ago; keep a tombstone
         of each for 30 days."""
         for job_id in self._jobs.finished_before(now - self._retention):
-            if not self._is_needed(job_id) and self._remove(job_id):
+            if not self._is_needed(job_id, now) and self._remove(job_id):
                 self._jobs.expire(job_id)
         self._jobs.forget_expired_before(now - _TOMBSTONES)
 
-    def _is_needed(self, job_id: str) -> bool:
-        """Whether it is part of a dataset of which other parts are still being made."""
-        request = self._jobs.get(job_id).request
+    def _is_needed(self, job_id: str, now: datetime) -> bool:
+        """Whether it is part of a dataset of which others are being made, or were lately."""
+        try:
+            request = self._jobs.get(job_id).request
+        except (JobUnknown, JobExpired):
+            return False  # another worker was faster
         if not isinstance(request, DatasetPart):
             return False
-        return any(not is_over(self._jobs, other) for other in request.job_ids())
+        return any(self._is_young(other, now) for other in request.job_ids())
+
+    def _is_young(self, job_id: str, now: datetime) -> bool:
+        try:
+            finished_at = self._jobs.get(job_id).finished_at
+        except (JobUnknown, JobExpired):
+            return False
+        return finished_at is None or finished_at >= now - self._retention
 
     def sweep_orphans(self, now: datetime) -> None:
         """Remove files without a job that are an hour old."""

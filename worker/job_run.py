@@ -21,6 +21,7 @@ from model.errors import (
 from worker import metrics
 from worker.artifacts import Artifacts
 from worker.batcher import DeviceLost
+from worker.dataset.part import DatasetPart
 from worker.job_request import StyleRequest
 from worker.jobs import Claim, Failure, Job, JobStore, Output, Progress, lost
 from worker.waiting import Expectation, Interrupted, Stopped
@@ -160,7 +161,11 @@ class JobRunner:
         self._artifacts.put(job_id, f"{index}{made.suffix}", made.data)
         self._artifacts.put(job_id, f"{index}.json", made.manifest)
         output = Output(seed=made.seed, sha256=made.sha256, suffix=made.suffix)
-        self._record(claim, lambda: self._jobs.add_output(claim, output, index))
+        # A part of a dataset may run for hours, beside others that may kill the worker.
+        forgiving = claim.job.request.kind == DatasetPart.kind
+        self._record(
+            claim, lambda: self._jobs.add_output(claim, output, index, forgiving=forgiving)
+        )
         if claim.job.request.unit == "tiles":
             metrics.TILES.inc()
 

@@ -164,10 +164,13 @@ class JobStore(Protocol):
     def renew(self, claims: Sequence[Claim], *, lease_s: float) -> set[str]:
         """Extend the leases; the ids of the jobs that are still held by these claims."""
 
-    def add_output(self, claim: Claim, output: Output, index: int) -> bool:
+    def add_output(
+        self, claim: Claim, output: Output, index: int, *, forgiving: bool = False
+    ) -> bool:
         """Record the next stored tile. ``index``: how many are recorded before it; one that is
-        recorded already, by a call that seemed to fail, is not recorded twice. False, here and
-        below: the claim is lost."""
+        recorded already, by a call that seemed to fail, is not recorded twice. ``forgiving``:
+        earlier attempts count no more, since this one has got on. False, here and below: the
+        claim is lost."""
 
     def report(self, claim: Claim, progress: Progress) -> bool:
         """Record how far the run is; forgotten when it ends."""
@@ -228,15 +231,6 @@ class JobStore(Protocol):
 
     def forget_expired_before(self, moment: datetime) -> None:
         """Remove old tombstones."""
-
-
-def is_over(jobs: JobStore, job_id: str) -> bool:
-    """Whether nothing more will come of it: finished, expired or not there. Raises
-    StoreUnavailable."""
-    try:
-        return jobs.get(job_id).is_finished
-    except (JobUnknown, JobExpired):
-        return True
 
 
 def new_job_id() -> str:

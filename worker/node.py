@@ -95,7 +95,7 @@ class Node:
         register(
             self._queue.app,
             self._engine.run,
-            submit=self._queue.submit,
+            submit_later=self._queue.submit_later,
             submit_first=self._queue.submit_first,
         )
         # Messages are JSON ids, never pickles, so root is no danger here.

@@ -2,6 +2,8 @@
 
 import logging
 import threading
+import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -12,6 +14,8 @@ from worker.health import Health
 from worker.jobs import JobStore
 from worker.waiting import NotNow
 
+_AGAIN_S = 0.2
+"""Until a job that waits for others of its sort is tried again."""
 _PAUSE_S = 5.0
 """How long a store that cannot be reached is given to recover."""
 
@@ -56,6 +60,7 @@ class LocalQueue:
         self._engine, self._jobs = engine, jobs
         self._on_failure = on_failure
         self._waiting: dict[str, None] = {}  # in order, each once
+        self._later = _Later()
         self._changed = threading.Condition()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -115,12 +120,15 @@ class LocalQueue:
     def _next(self) -> str | None:
         """None once stopping."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._stopping.is_set())
-            if self._stopping.is_set():
-                return None
-            job_id = next(iter(self._waiting))
-            del self._waiting[job_id]
-            return job_id
+            while not self._stopping.is_set():
+                if (job_id := self._later.next()) is not None:
+                    return job_id
+                if self._waiting:
+                    job_id = next(iter(self._waiting))
+                    del self._waiting[job_id]
+                    return job_id
+                self._changed.wait(self._later.due_in_s)
+            return None
 
     def _run_job(self, job_id: str) -> None:
         """Run a job, and try again while the store cannot be reached: a full disk, most likely.
@@ -132,8 +140,10 @@ class LocalQueue:
                         self._stopping.wait(_PAUSE_S)
                     self.submit(job_id)
                 return
-            except NotNow:
-                self.submit(job_id)
+            except NotNow as reason:
+                with self._changed:
+                    self._later.put_back(job_id, reason.sort)
+                    self._changed.notify()
                 return
             except StoreUnavailable:
                 logger.exception("job %s could not be recorded; it is tried again", job_id)
@@ -141,3 +151,35 @@ class LocalQueue:
             except Exception:
                 logger.exception("job %s could not be run", job_id)
                 return
+
+
+class _Later:
+    """Jobs that have to wait for others of their sort. The first of each sort is tried again and
+    again, so that they keep their order and hold no thread meanwhile."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, deque[str]] = {}
+        self._due: dict[str, float] = {}
+
+    def put_back(self, job_id: str, sort: str) -> None:
+        """To where it was: those that were tried before come first."""
+        line = self._lines.setdefault(sort, deque())
+        # One that was tried as the first of its line comes back before the others do.
+        place = next((k for k, other in enumerate(line) if other > job_id), len(line))
+        line.insert(place, job_id)
+        self._due.setdefault(sort, time.monotonic() + _AGAIN_S)
+
+    def next(self) -> str | None:
+        """One whose turn it is to be tried."""
+        now = time.monotonic()
+        for sort, line in self._lines.items():
+            if line and self._due[sort] <= now:
+                self._due[sort] = now + _AGAIN_S
+                return line.popleft()
+        return None
+
+    @property
+    def due_in_s(self) -> float | None:
+        """How long until one can be tried; None if there is none."""
+        dues = [self._due[sort] for sort, line in self._lines.items() if line]
+        return max(0.0, min(dues) - time.monotonic()) if dues else None

@@ -154,12 +154,14 @@ function steps.renew(lease, ...)
 end
 
 -- index: how many are stored before it. Told twice, as over a slow network, stored once: 2 then.
-function steps.add_output(id, token, output, index)
+-- forgiving: '1' if earlier attempts count no more.
+function steps.add_output(id, token, output, index, forgiving)
   if not is_held(id, token) then return 0 end
   if tonumber(redis.call('HGET', key(id), 'stored')) > tonumber(index) then return 2 end
   redis.call('HINCRBY', key(id), 'stored', 1)
   local outputs = redis.call('HGET', key(id), 'outputs')
   redis.call('HSET', key(id), 'outputs', outputs == '' and output or outputs .. ',' .. output)
+  if forgiving == '1' then redis.call('HSET', key(id), 'attempts', 1) end
   changed(id)
   return 1
 end

@@ -120,9 +120,12 @@ class RedisJobs:
         pairs = [text for claim in claims for text in (plain(claim.job.id), claim.token)]
         return set(_ids(self._step("renew", span_us(lease_s), *pairs)))
 
-    def add_output(self, claim: Claim, output: Output, index: int) -> bool:
+    def add_output(
+        self, claim: Claim, output: Output, index: int, *, forgiving: bool = False
+    ) -> bool:
+        text = json.dumps(asdict(output))
         done: int = self._step(
-            "add_output", plain(claim.job.id), claim.token, json.dumps(asdict(output)), index
+            "add_output", plain(claim.job.id), claim.token, text, index, int(forgiving)
         )
         if done == 1:
             self.on_change(claim.job.id)

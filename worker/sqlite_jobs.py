@@ -143,7 +143,9 @@ class SqliteJobs:
             ]
         return {row["id"] for row in rows}
 
-    def add_output(self, claim: Claim, output: Output, index: int) -> bool:
+    def add_output(
+        self, claim: Claim, output: Output, index: int, *, forgiving: bool = False
+    ) -> bool:
         held = {"id": plain(claim.job.id), "token": claim.token}
         if self._read(
             f"SELECT 1 FROM jobs {_HELD} AND json_array_length(outputs) > :place",
@@ -152,9 +154,10 @@ class SqliteJobs:
             return True
         return self._change_held(
             claim,
-            "outputs = json_insert(outputs, '$[#]', json(:output)), version = version + 1",
-            output=json.dumps(asdict(output)),
-        )
+            "outputs = json_insert(outputs, '$[#]', json(:output)), version = version + 1, "
+            "attempts = iif(:forgiving, 1, attempts)",
+            output=json.dumps(asdict(output)), forgiving=forgiving,
+        )  # fmt: skip
 
     def report(self, claim: Claim, progress: Progress) -> bool:
         return self._change_held(

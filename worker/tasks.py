@@ -15,9 +15,9 @@ from worker.waiting import NotNow
 RUN = "sian.run"
 QUEUE = "sian"
 _VISIBILITY_TIMEOUT_S = 6 * 3600
-"""When Redis hands out a message again that a worker took and never acknowledged. Far above the
-longest job, since a job handed out twice is looked at twice. It is not what brings back the jobs
-of a dead worker: that is their lease, in the job records."""
+"""When Redis hands out a message again that a worker took and never acknowledged. Far above all
+but the longest jobs, since one that is handed out twice is looked at twice, and no more. It is not
+what brings back the jobs of a dead worker: that is their lease, in the job records."""
 
 ORDINARY, FIRST = 9, 0
 """Priorities of messages, of which Redis takes the lower first. A job that comes back from a dead
@@ -67,25 +67,26 @@ def register(
     app: Celery,
     run: Callable[[str], bool],
     *,
-    submit: Callable[[str], None],
+    submit_later: Callable[[str], None],
     submit_first: Callable[[str], None],
 ) -> None:
     """Have the task of this process call ``run`` with a job's id.
 
     run: as ``Engine.run``. Where it raises, the message is gone; the job is not: its lease runs
         out.
-    submit: publishes a job that was not run now.
+    submit_later: publishes a job that was not run now, in a moment; raises nothing.
     submit_first: publishes a job that ``run`` has put back in the queue.
     """
 
     @app.task(name=RUN, shared=False)  # type: ignore[untyped-decorator]
     def task(job_id: str) -> None:
         try:
-            again = None if run(job_id) else submit_first
+            has_ended = run(job_id)
         except NotNow:
-            again = submit
-        if again is not None:
+            submit_later(job_id)
+            return
+        if not has_ended:
             try:
-                again(job_id)
+                submit_first(job_id)
             except StoreUnavailable:
                 raise Reject("the job goes back to the queue", requeue=True) from None

@@ -27,7 +27,12 @@ class Stopped(Interrupted):
 
 
 class NotNow(Exception):
-    """A job that was not begun, since it has to wait for another; others may go first."""
+    """A job that was not begun, since it has to wait for others of its sort; jobs of other sorts
+    may go first."""
+
+    def __init__(self, sort: str) -> None:
+        super().__init__(sort)
+        self.sort = sort
 
 
 @dataclass(eq=False)
@@ -109,7 +114,7 @@ class Waiting:
                 return []
             self._changed.wait_for(
                 lambda: self._is_closed or not self._expected or self._is_full(),
-                min(item.arrived for item in self._items) + self._max_wait_s - time.monotonic(),
+                min(item.arrived for item in self._next()) + self._max_wait_s - time.monotonic(),
             )
             batch = self._next()
             self._items = [item for item in self._items if item not in batch]

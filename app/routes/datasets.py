@@ -17,6 +17,7 @@ from app.dataset_jobs import (
     read_dataset,
     remove_dataset,
 )
+from app.dataset_reads import NEWS_S, DatasetReads
 from app.problems import documented
 from app.routes.events import KEEP_ALIVE_S, RETRY_MS, UNBUFFERED, stream_of
 from app.routes.jobs import NO_STORE
@@ -37,9 +38,6 @@ from model.errors import (
 )
 from worker.dataset.stored import StoredDataset
 from worker.jobs import Idempotency, JobState
-
-_NEWS_S = 1.0
-"""How often a dataset that is followed is read again: tiles come faster than anybody looks."""
 
 DatasetId = Annotated[
     str, Path(description="Id of the dataset.", examples=["3f0c9a7e5d1b4c86a2f4d8e19b7c6a50"])
@@ -189,6 +187,7 @@ async def _events(
     yield format_sse_event(retry=RETRY_MS)
     clock = asyncio.get_running_loop().time
     told_at = clock()
+    reads: DatasetReads = request.app.state.dataset_reads
     with service.waiters.following():
         while True:
             version = str(dataset.version)
@@ -201,9 +200,9 @@ async def _events(
                 yield KEEPALIVE_COMMENT
             if dataset.is_finished or service.waiters.are_released:
                 return
-            await asyncio.sleep(_NEWS_S)
+            await asyncio.sleep(NEWS_S)
             try:
-                dataset = await asyncio.to_thread(read_dataset, service.jobs, dataset.id)
+                dataset = await reads.read(service.jobs, dataset.id)
             except (JobUnknown, JobExpired, StoreUnavailable):
                 return  # whoever connects again is told why
 
@@ -219,7 +218,10 @@ _BUNDLE: dict[str, Any] = {
     "/datasets/{dataset_id}/bundle",
     summary="The finished dataset",
     response_class=Response,
-    responses={200: _BUNDLE, **documented(*_FINDING, DatasetUnfinished, StorageUnavailable)},
+    responses={
+        200: _BUNDLE,
+        **documented(*_FINDING, DatasetUnfinished, RateLimited, StorageUnavailable),
+    },
 )
 def get_bundle(request: Request, service: ServiceDep, dataset_id: DatasetId) -> Response:
     """All of it as one ZIP, which is made while it is sent.
@@ -240,5 +242,6 @@ def get_bundle(request: Request, service: ServiceDep, dataset_id: DatasetId) -> 
     }
     if request.method == "HEAD":
         return Response(media_type=ZIP, headers=headers)
-    pieces = StoredDataset(service.artifacts, dataset.parts).bundle()
+    reads: DatasetReads = request.app.state.dataset_reads
+    pieces = reads.bundle(StoredDataset(service.artifacts, dataset.parts))
     return StreamingResponse(pieces, media_type=ZIP, headers=headers)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
+from app.dataset_jobs import cancel_dataset, read_dataset, remove_dataset
 from app.documents import job_document
 from app.problems import documented
 from app.schemas import JobDocument
@@ -17,6 +18,7 @@ from model.errors import (
     StorageUnavailable,
     StoreUnavailable,
 )
+from worker.dataset.part import DatasetPart
 
 NO_STORE = {"Cache-Control": "no-store"}
 """A job changes by itself."""
@@ -56,8 +58,16 @@ def delete_job(
 ) -> Response | JobDocument:
     """Cancel a job that has not finished: it is not started, or goes no further than the tiles
     that are stored, which stay until it expires. A job that has finished is removed with its
-    tiles, and is expired from then on."""
-    if service.jobs.get(job_id).is_finished:
+    tiles, and is expired from then on. The job of a part of a dataset stands for all of it."""
+    job = service.jobs.get(job_id)
+    if isinstance(job.request, DatasetPart):
+        dataset = read_dataset(service.jobs, job.request.dataset_id)
+        if dataset.is_finished:
+            remove_dataset(service, dataset)
+            return Response(status_code=204)
+        cancel_dataset(service, dataset)
+        return job_document(request, service, read(service.jobs, job_id))
+    if job.is_finished:
         service.remove(job_id)
         return Response(status_code=204)
     response.headers.update(NO_STORE)

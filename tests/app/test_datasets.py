@@ -3,14 +3,20 @@
 import hashlib
 import io
 import json
+import threading
 import time
 import zipfile
 
 import pytest
 
+from app import dataset_reads
+from app.dataset_jobs import read_dataset
 from app.routes import datasets
+from model.errors import StorageUnavailable
 from tests.app.checks import check_problem
+from worker.dataset.request import DatasetRequest
 
+ASYNC = {"Prefer": "respond-async"}
 PATIENCE_S = 60
 WISH = {"count": 5, "organs": {"kidney": 3, "liver": 2}, "width": 64, "height": 64, "seed": 7}
 
@@ -154,7 +160,8 @@ def test_a_full_queue_takes_no_part(start, busy, go_on, mask_file):
 
 
 def test_follows_it_to_its_end(client, ask, monkeypatch):
-    monkeypatch.setattr(datasets, "_NEWS_S", 0.01)
+    monkeypatch.setattr(datasets, "NEWS_S", 0.01)
+    monkeypatch.setattr(dataset_reads, "NEWS_S", 0.01)
     path = ask(count=40).headers["Location"]
     text = client.get(f"{path}/events").text
     head, *blocks = text.removesuffix("\n\n").split("\n\n")
@@ -185,21 +192,123 @@ def test_its_jobs_point_to_it(client, ask):
     job = client.get(f"/jobs/{made['id']}").json()
     assert job["kind"] == "dataset"
     assert job["links"]["dataset"] == path
-    assert len(job["outputs"]) == 32
-    tile = client.get(job["outputs"][3]["href"])
+    assert job["progress"]["done"] == 32
+    assert job["outputs"] == []  # there may be a thousand
+    tile = client.get(f"/jobs/{made['id']}/outputs/3")
     assert tile.headers["Content-Type"] == "application/zip"
     with zipfile.ZipFile(io.BytesIO(tile.content)) as archive:
         assert "images/000003.png" in archive.namelist()
-    assert client.get(job["outputs"][3]["manifest"]).json()["tile"] == 3
+    assert client.get(f"/jobs/{made['id']}/outputs/3/manifest").json()["tile"] == 3
 
 
-def test_one_part_that_fails_fails_it(client, ask, synthesizer):
-    def fail(made):
-        raise ValueError("odd")
-
+@pytest.mark.parametrize("k", [0, 40])
+def test_one_tile_that_fails_fails_it_and_is_named(client, ask, synthesizer, k):
     finished(client, ask(count=1).headers["Location"])  # the engine is warm
-    synthesizer.before = fail
-    path = ask(count=64).headers["Location"]
-    made = finished(client, path)
+    wish = DatasetRequest(count=64, organs=WISH["organs"], height=64, width=64, seed=7)
+    paint = synthesizer._painted
+
+    def fail(tile):
+        if tile.seed == wish.tile_seed(k):
+            raise MemoryError
+        return paint(tile)
+
+    synthesizer._painted = fail
+    made = finished(client, ask(count=64).headers["Location"])
     assert made["status"] == "failed"
-    assert made["error"]["code"] in ("synthesis_failed", "job_canceled")
+    assert made["error"]["code"] == "out_of_memory"
+
+
+def test_a_cancellation_that_some_parts_hear_of_first(client, ask, busy, go_on):
+    """One part is canceled, another finds that out before it is canceled itself."""
+    path = ask(count=64).headers["Location"]
+    jobs = client.app.state.service.jobs
+    first, second = read_dataset(jobs, path.rpartition("/")[2]).jobs
+    jobs.cancel(second.id)
+    go_on.set()
+    made = finished(client, path)
+    assert made["status"] == "canceled"
+    assert made["error"] is None
+    assert jobs.get(first.id).failure.code == "job_canceled"
+
+
+def test_weights_of_any_size(client, ask):
+    path = ask(count=4, organs={"kidney": 1e308, "liver": 1e308}).headers["Location"]
+    assert finished(client, path)["status"] == "succeeded"
+
+
+def test_many_datasets_leave_room_for_tiles(start, busy, mask_file):
+    client = start(queue_limit=16)
+    wish = {**WISH, "count": 256}  # of eight parts
+    assert client.post("/datasets", json=wish).status_code == 202
+    check_problem(client.post("/datasets", json=wish), 429, "queue_full", instance="/datasets")
+    one_tile = {"organ": "kidney"}
+    for _ in range(8):
+        accepted = client.post("/synthesize", files=mask_file, data=one_tile, headers=ASYNC)
+        assert accepted.status_code == 202
+
+
+def test_tiles_do_not_wait_for_parts_that_wait(start, synthesizer, mask_file):
+    """With threads for two jobs, one of which makes a part."""
+    client = start(max_batch=1)
+    going_on = threading.Event()
+    wish = DatasetRequest(count=64, organs=WISH["organs"], height=64, width=64, seed=7)
+    paint = synthesizer._painted
+
+    def slow(tile):
+        if tile.seed == wish.tile_seed(1):
+            going_on.set()
+            time.sleep(2)
+        return paint(tile)
+
+    synthesizer._painted = slow
+    paths = [client.post("/datasets", json={**WISH, "count": 64}).headers["Location"]
+             for _ in range(3)]  # fmt: skip
+    assert going_on.wait(PATIENCE_S)
+    tile = client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
+    assert tile.status_code == 200
+    assert client.get(paths[2]).json()["status"] == "queued"
+    for path in paths:
+        assert finished(client, path)["status"] == "succeeded"
+
+
+def test_the_job_of_a_part_stands_for_the_dataset(client, ask, busy, go_on):
+    path = ask(count=64).headers["Location"]
+    dataset_id = path.rpartition("/")[2]
+    assert client.delete(f"/jobs/{dataset_id}").json()["status"] == "canceled"
+    go_on.set()
+    assert finished(client, path)["status"] == "canceled"
+    assert client.delete(f"/jobs/{dataset_id}").status_code == 204
+    check_problem(client.get(path), 410, "job_expired", instance=path)
+    scopes = client.app.state.service.artifacts.scopes()
+    assert not [scope for scope in scopes if scope.startswith(dataset_id[:12])]
+
+
+def test_a_removal_that_fails_half_way_can_be_repeated(client, ask, monkeypatch):
+    path = ask(count=64).headers["Location"]
+    finished(client, path)
+    artifacts = client.app.state.service.artifacts
+    remove, calls = artifacts.remove, []
+
+    def fail_once(scope):
+        calls.append(scope)
+        if len(calls) == 2:
+            raise StorageUnavailable("The files cannot be reached.", retry_after_s=1)
+        remove(scope)
+
+    monkeypatch.setattr(artifacts, "remove", fail_once)
+    check_problem(client.delete(path), 503, "storage_unavailable", instance=path)
+    assert client.delete(path).status_code == 204
+    left = [scope for scope in artifacts.scopes() if scope.startswith(calls[0][:12])]
+    assert left == []
+
+
+def test_so_many_bundles_at_a_time(client, ask, monkeypatch):
+    path = ask().headers["Location"]
+    bundle = finished(client, path)["links"]["bundle"]
+    reads = client.app.state.dataset_reads
+    held = [reads._bundles.acquire(blocking=False) for _ in range(dataset_reads._MOST_BUNDLES)]
+    assert all(held)
+    check_problem(client.get(bundle), 429, "rate_limited", instance=bundle)
+    reads._bundles.release()
+    for _ in range(3):  # each is given back
+        assert client.get(bundle).status_code == 200

@@ -268,6 +268,20 @@ def test_between_patient_ones_somebody_may_come(bench):
     assert computed(b) == [[1, 2], [9, 3], [4]]
 
 
+def test_a_patient_one_does_not_end_the_wait_of_others(bench):
+    b = bench(FakeDevice(full=3), max_wait_s=PATIENCE_S * 10)
+    b.busy_with(0)
+    patient = b.submit(9, "b", patient=True)
+    with b.batcher.expect_some():
+        first = b.submit(1)
+        b.device.go_on.set()
+        second, third = b.submit(2), b.submit(3)
+        for future in (first, second, third):
+            outcome(future)
+    outcome(patient)
+    assert b.device.calls[1:] == [("a", [1, 2, 3]), ("b", [9])]
+
+
 def test_patience_ends(bench, monkeypatch):
     monkeypatch.setattr(waiting, "_PATIENCE_S", 0.0)
     b = bench()

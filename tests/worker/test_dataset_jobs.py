@@ -4,6 +4,7 @@ import io
 import json
 import threading
 import zipfile
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -32,11 +33,11 @@ REQUEST = DatasetRequest(
 
 
 @pytest.fixture
-def accept_dataset(jobs):
+def accept_dataset(jobs, synthesizer):
     """Creates the jobs of a dataset; its parts."""
 
     def accept(request: DatasetRequest = REQUEST) -> list[DatasetPart]:
-        parts = divide(request, new_job_id())
+        parts = divide(request, new_job_id(), checkpoint_sha256=synthesizer.card.sha256)
         for part, job_id in zip(parts, parts[0].job_ids(), strict=True):
             jobs.create(job_id, part, limit=1000)
         return parts
@@ -51,7 +52,7 @@ def ids(parts: list[DatasetPart]) -> list[str]:
 @given(count=st.integers(1, 3000), most=st.integers(-1, 20))
 def test_parts_follow_one_another(count, most):
     request = DatasetRequest(count=count, organs={"kidney": 1.0})
-    parts = divide(request, new_job_id(), most=most)
+    parts = divide(request, new_job_id(), checkpoint_sha256="ab", most=most)
     assert [k for part in parts for k in part.tiles] == list(range(count))
     assert len(parts) <= max(1, min(most, MOST_PARTS))
     assert len(parts) == 1 or min(part.n for part in parts) >= 32
@@ -61,7 +62,7 @@ def test_parts_follow_one_another(count, most):
 
 
 def test_a_part_survives_being_written_down():
-    part = divide(REQUEST, new_job_id())[1]
+    part = divide(REQUEST, new_job_id(), checkpoint_sha256="ab")[1]
     assert request_from_json(part.to_json()) == part
     assert json.loads(part.to_json())["kind"] == "dataset"
 
@@ -140,7 +141,7 @@ def test_a_part_of_what_is_not_wanted_ends(engine, synthesizer, jobs, accept_dat
 
 
 def test_a_part_of_what_was_never_accepted_ends(engine, synthesizer, jobs):
-    parts = divide(REQUEST, new_job_id())
+    parts = divide(REQUEST, new_job_id(), checkpoint_sha256=synthesizer.card.sha256)
     _, second = ids(parts)
     jobs.create(second, parts[1], limit=100)  # and then the front end died
     engine.run(second)
@@ -149,9 +150,8 @@ def test_a_part_of_what_was_never_accepted_ends(engine, synthesizer, jobs):
 
 
 def test_parts_leave_half_of_the_threads_to_others(
-    start, synthesizer, jobs, accept, accept_dataset, threads, hold, monkeypatch
+    start, synthesizer, jobs, accept, accept_dataset, threads, hold
 ):
-    monkeypatch.setattr("worker.engine._PAUSE_S", 0.0)
     engine, held = start(max_batch=4), hold()
     job_ids = [*ids(accept_dataset()), *ids(accept_dataset())]
     running = [threads.submit(engine.run, job_id) for job_id in job_ids[:2]]
@@ -203,3 +203,21 @@ def test_a_part_makes_way_for_a_job_that_has_to_run_alone(
     assert 0 < len(job.outputs) < 32
     assert engine.run(first)
     assert len({output.sha256 for output in jobs.get(first).outputs}) == 32
+
+
+def test_a_part_begun_with_another_checkpoint_ends(engine, synthesizer, jobs):
+    (part,) = divide(replace(REQUEST, count=2), new_job_id(), checkpoint_sha256="ab" * 32)
+    jobs.create(part.dataset_id, part, limit=100)
+    engine.run(part.dataset_id)
+    assert jobs.get(part.dataset_id).failure.code == "checkpoint_changed"
+    assert synthesizer.made == 0
+
+
+def test_lost_workers_count_from_the_last_tile(start, synthesizer, jobs, accept_dataset):
+    first, _ = ids(accept_dataset())
+    for _ in range(2):
+        lose_worker(jobs, first)
+    assert jobs.get(first).attempts == 2
+    engine = start()
+    assert engine.run(first)
+    assert jobs.get(first).attempts == 1

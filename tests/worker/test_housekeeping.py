@@ -99,21 +99,33 @@ def test_files_that_cannot_be_removed_keep_no_others(housekeeper, jobs, artifact
 
 def test_keeps_parts_until_the_dataset_is_made(housekeeper, jobs, artifacts):
     dataset_id = new_job_id()
-    parts = divide(DatasetRequest(count=64, organs={"kidney": 1.0}), dataset_id)
+    request = DatasetRequest(count=64, organs={"kidney": 1.0})
+    parts = divide(request, dataset_id, checkpoint_sha256="ab")
     for part, job_id in zip(parts, parts[0].job_ids(), strict=True):
         artifacts.put(job_id, "0.zip", b"tile")
         jobs.create(job_id, part, limit=100)
     first, second = parts[0].job_ids()
     jobs.finish(jobs.start(first, lease_s=60))
-    later = datetime.now(UTC) + DAY
-    housekeeper.sweep(later)
+    housekeeper.sweep(datetime.now(UTC) + DAY)
     assert artifacts.exists(first, "0.zip")
     jobs.finish(jobs.start(second, lease_s=60))
-    housekeeper.sweep(later)
+    ends = [jobs.get(job_id).finished_at for job_id in (first, second)]
+    housekeeper.sweep(ends[0] + RETENTION + timedelta(microseconds=1))
+    assert artifacts.exists(first, "0.zip")  # the dataset is younger than its first part
+    housekeeper.sweep(ends[1] + RETENTION + timedelta(microseconds=1))
     for job_id in (first, second):
         assert not artifacts.exists(job_id, "0.zip")
         with pytest.raises(JobExpired):
             jobs.get(job_id)
+
+
+def test_goes_on_where_another_was_faster(housekeeper, jobs, artifacts, monkeypatch):
+    first, second = finished(jobs, artifacts), finished(jobs, artifacts)
+    jobs.expire(first)
+    found = [first, new_job_id(), second]
+    monkeypatch.setattr(jobs, "finished_before", lambda moment: found)
+    housekeeper.sweep(datetime.now(UTC) + DAY)
+    assert not artifacts.exists(second, "0.png")
 
 
 def test_sweeps_now_and_then(housekeeper, jobs, artifacts):

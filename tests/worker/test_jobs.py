@@ -142,6 +142,21 @@ def test_a_job_of_an_unknown_kind_can_be_read(jobs):
     assert jobs.queued() == [job_id]
 
 
+def test_attempts_before_a_step_forward_are_forgiven(jobs):
+    job_id = create(jobs)
+    for _ in range(2):
+        assert jobs.start(job_id, lease_s=-1)
+        jobs.reap()
+    claim = start(jobs, job_id)
+    assert jobs.get(job_id).attempts == 3
+    assert jobs.add_output(claim, Output(1, "aa"), 0)
+    assert jobs.get(job_id).attempts == 3
+    assert jobs.add_output(claim, Output(2, "bb"), 1, forgiving=True)
+    assert jobs.get(job_id).attempts == 1
+    assert jobs.requeue(claim)
+    assert jobs.get(job_id).attempts == 0
+
+
 def test_runs_to_success(jobs):
     job_id = create(jobs)
     claim = start(jobs, job_id)

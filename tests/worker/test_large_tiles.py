@@ -135,8 +135,7 @@ def test_large_tiles_are_painted_one_after_the_other(start, network, jobs, accep
     assert jobs.get(second).state is JobState.SUCCEEDED
 
 
-def test_a_queue_brings_several_to_their_end(network, jobs, artifacts, accept, monkeypatch):
-    monkeypatch.setattr("worker.engine._PAUSE_S", 0.01)
+def test_a_queue_brings_several_to_their_end(network, jobs, artifacts, accept):
     ends = threading.Semaphore(0)
     job_ids = [accept() for _ in range(3)]
     jobs.on_change = lambda job_id: jobs.get(job_id).is_finished and ends.release()

@@ -8,7 +8,7 @@ from worker.tasks import RUN, celery_app, register
 from worker.waiting import NotNow
 
 
-def execute(end, *, submit, submit_first):
+def execute(end, *, submit_later, submit_first):
     """The task, for a job whose run ends so: True, False or an exception."""
 
     def run(job_id):
@@ -18,7 +18,7 @@ def execute(end, *, submit, submit_first):
         return end
 
     app = celery_app("redis://localhost:1/0")
-    register(app, run, submit=submit, submit_first=submit_first)
+    register(app, run, submit_later=submit_later, submit_first=submit_first)
     try:
         app.tasks[RUN].run("a")
     finally:
@@ -26,19 +26,18 @@ def execute(end, *, submit, submit_first):
 
 
 @pytest.mark.parametrize(
-    ("end", "first", "last"), [(True, [], []), (False, ["a"], []), (NotNow(), [], ["a"])]
+    ("end", "first", "last"), [(True, [], []), (False, ["a"], []), (NotNow("large"), [], ["a"])]
 )
 def test_a_job_comes_back_where_it_belongs(end, first, last):
     submitted_first, submitted = [], []
-    execute(end, submit=submitted.append, submit_first=submitted_first.append)
+    execute(end, submit_later=submitted.append, submit_first=submitted_first.append)
     assert (submitted_first, submitted) == (first, last)
 
 
-@pytest.mark.parametrize("end", [False, NotNow()])
-def test_the_message_is_kept_while_no_other_can_be_sent(end):
+def test_the_message_is_kept_while_no_other_can_be_sent():
     def away(job_id):
         raise StoreUnavailable("The queue is away.", retry_after_s=1)
 
     with pytest.raises(Reject) as rejected:
-        execute(end, submit=away, submit_first=away)
+        execute(False, submit_later=away, submit_first=away)
     assert rejected.value.requeue is True

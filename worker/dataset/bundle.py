@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from model.errors import CheckpointChanged
 from model.formats import read_mask
 from model.images import read_image
 from model.mask_formats.coco import CATEGORY, coco_annotations
@@ -38,23 +39,30 @@ class Summary:
     facts: dict[str, Any] = field(default_factory=dict)
     sums: dict[str, str] = field(default_factory=dict)
 
-    def add(self, read: Read, k: int) -> None:
-        """Take in tile k."""
+    def add(self, k: int, data: bytes) -> None:
+        """Take in tile k by its provenance, a JSON file.
+
+        Raises CheckpointChanged if it is of another checkpoint than those before.
+        """
         path = f"{PROVENANCE}/{stem(k)}.json"
-        data = read(path)
         provenance = json.loads(data)
+        checkpoint = provenance["checkpoint_sha256"]
+        if checkpoint != self.facts.get("checkpoint_sha256", checkpoint):
+            raise CheckpointChanged(
+                f"Tile {k} is of another checkpoint than those before it; make the dataset anew."
+            )
         self.organs[provenance["organ"]] += 1
         self.nuclei.append(provenance["nuclei"])
         self.facts = provenance
         self.sums |= {**provenance["files"], path: sha256(data)}
 
 
-def members(request: DatasetRequest, read: Read) -> Iterator[Member]:
+def members(request: DatasetRequest, read: Read, summary: Summary) -> Iterator[Member]:
     """Paths and contents of what is not a tile's own, to be written in this order. The contents
-    must be taken to their end before the next member is asked for."""
-    summary = Summary()
-    for k in range(request.count):
-        summary.add(read, k)
+    must be taken to their end before the next member is asked for.
+
+    summary: of all tiles.
+    """
 
     def summed(path: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         digest = hashlib.sha256()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import ParameterInvalid
-from worker.dataset.bundle import members
+from worker.dataset.bundle import Summary, members
 from worker.dataset.request import DatasetRequest
 from worker.dataset.tile import PROVENANCE, DatasetTile, paint, stem
 
@@ -77,7 +77,10 @@ class DatasetFolder:
                 self._keep(tile)
                 done += 1
                 advance(done)
-        for name, chunks in members(self.request, self._read):
+        summary = Summary()
+        for k in range(self.request.count):
+            summary.add(k, self._read(f"{PROVENANCE}/{stem(k)}.json"))
+        for name, chunks in members(self.request, self._read, summary):
             self._write_all(name, chunks)
 
     def _has(self, k: int) -> bool:

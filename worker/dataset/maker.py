@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import JobCanceled
+from model.errors import CheckpointChanged, JobCanceled
 from worker.dataset.part import DatasetPart
 from worker.dataset.stored import SUFFIX, packed
 from worker.dataset.tile import finished, tile_inputs
@@ -55,6 +55,7 @@ class DatasetMaker:
         assert isinstance(part, DatasetPart)
         following, end = part.tiles.start + len(claim.job.outputs), part.tiles.stop
         under_way: deque[_Tile] = deque()
+        self._check_checkpoint(part)
         while under_way or following < end:
             is_full = following == end or len(under_way) == self._bench.max_batch
             if under_way and (is_full or under_way[0].image.done()):
@@ -88,10 +89,21 @@ class DatasetMaker:
         *_, provenance = made.files.values()
         return PackedTile(part.dataset.tile_seed(tile.k), data, provenance, sha256(data))
 
+    def _check_checkpoint(self, part: DatasetPart) -> None:
+        """Raises CheckpointChanged: a dataset of two networks would be none."""
+        served = self._bench.synthesizer.card.sha256
+        if served != part.checkpoint_sha256:
+            raise CheckpointChanged(
+                f"The dataset was begun with the checkpoint {part.checkpoint_sha256[:12]}, and "
+                f"this worker serves {served[:12]}; ask for the dataset again."
+            )
+
     def _check(self, part: DatasetPart) -> None:
         """Raises JobCanceled if there will be no dataset, and so no use for this part. JobUnknown
         where the front end died before the dataset was accepted."""
         for job_id in part.job_ids():
             state = self._jobs.get(job_id).state
             if state in (JobState.FAILED, JobState.CANCELED):
-                raise JobCanceled(f"Another part of the dataset {part.dataset_id} has {state}.")
+                raise JobCanceled(
+                    f"Another part of the dataset {part.dataset_id} was {state} before."
+                )

@@ -17,11 +17,13 @@ class DatasetPart:
     """One part of a dataset, as a job's request.
 
     dataset: all of it.
+    checkpoint_sha256: of the network that all of it is to be painted with.
     dataset_id: id of the job that makes the first part, which is the dataset's.
     part, parts: which it is, of how many.
     """
 
     dataset: DatasetRequest
+    checkpoint_sha256: str
     dataset_id: str
     part: int
     parts: int
@@ -59,11 +61,13 @@ class DatasetPart:
 
 
 def divide(
-    dataset: DatasetRequest, dataset_id: str, *, most: int = MOST_PARTS
+    dataset: DatasetRequest, dataset_id: str, *, checkpoint_sha256: str, most: int = MOST_PARTS
 ) -> list[DatasetPart]:
     """The parts of a dataset, ``most`` at most."""
     parts = max(1, min(most, MOST_PARTS, dataset.count // _SMALLEST_PART))
-    return [DatasetPart(dataset, dataset_id, part, parts) for part in range(parts)]
+    return [
+        DatasetPart(dataset, checkpoint_sha256, dataset_id, part, parts) for part in range(parts)
+    ]
 
 
 def part_id(dataset_id: str, part: int) -> str:

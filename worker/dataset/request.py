@@ -14,7 +14,7 @@ from model.errors import ParameterInvalid
 from model.formats import MaskFormat
 from model.nuclei import SMALLEST_PX
 from model.nuclei_statistics import organs_with_statistics
-from model.styles import StyleBank
+from model.styles import StyleBank, shares_of
 from model.tile import LARGEST_MASK_PX
 from worker.random_masks import MaskRequest
 from worker.request import MAX_SEED
@@ -117,7 +117,8 @@ class DatasetRequest:
     @cached_property
     def _order(self) -> NDArray[np.str_]:
         names = sorted(self.organs)  # in whatever order they were named
-        share = np.array([self.organs[name] for name in names]) / sum(self.organs.values())
+        shares = shares_of(self.organs)
+        share = np.array([shares[name] for name in names])
         whole = np.floor(share * self.count).astype(int)
         # The largest remainders get what is left, the first of equal ones first.
         left = np.argsort(whole - share * self.count, kind="stable")[: self.count - whole.sum()]

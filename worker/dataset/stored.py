@@ -8,9 +8,9 @@ from functools import lru_cache
 from zipstream import ZipStream
 
 from worker.artifacts import Artifacts
-from worker.dataset.bundle import members
+from worker.dataset.bundle import Summary, members
 from worker.dataset.part import DatasetPart, part_id
-from worker.dataset.tile import PROVENANCE, DatasetTile
+from worker.dataset.tile import PROVENANCE, DatasetTile, stem
 
 SUFFIX = ".zip"
 """Of the file with a tile: ``<number>.zip`` among the artifacts of its part's job."""
@@ -52,23 +52,21 @@ class StoredDataset:
 
         Raises FileNotFoundError if a tile is gone, StorageUnavailable; at any time.
         """
-        archive = ZipStream(sized=False)
+        archive, summary = ZipStream(sized=False), Summary()
         for k in range(self.request.count):
-            for path, data in self._tile(k).items():
+            files = self._tile(k)
+            for path, data in files.items():
                 archive.add(data, path, compress_type=_compression(path))
+            summary.add(k, files[f"{PROVENANCE}/{stem(k)}.json"])
             yield from archive.all_files()
-        for path, chunks in members(self.request, self._read):
+        for path, chunks in members(self.request, self._read, summary):
             archive.add(chunks, path, compress_type=_compression(path))
             yield from archive.all_files()
         yield from archive.finalize()
 
     def _read(self, path: str) -> bytes:
         """A file of a tile by its path in the bundle, which names its number."""
-        k = int(path.rpartition("/")[2].partition(".")[0])
-        if path.startswith(f"{PROVENANCE}/"):  # of all tiles in turn, so read alone
-            scope, index = self._places[k]
-            return self._artifacts.get(scope, f"{index}.json")
-        return self._files(k)[path]
+        return self._files(int(path.rpartition("/")[2].partition(".")[0]))[path]
 
     def _tile(self, k: int) -> dict[str, bytes]:
         scope, index = self._places[k]

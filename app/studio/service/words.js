@@ -72,6 +72,7 @@ export const WORDS = {
   job_canceled: { title: "The job was canceled", advice: "Nothing else was changed. Run it again whenever you like." },
   output_unknown: { title: "The job has no such tile", advice: "Run it again." },
   job_kind_unknown: { title: "A worker is older than the service", advice: "Tell whoever runs the service: all parts need the same version." },
+  checkpoint_changed: { title: "The service has another network now", advice: "Ask for the dataset again." },
   dataset_unfinished: { title: "The dataset is not finished", advice: "Wait until all of its tiles are made." },
   deadline_exceeded: { title: "The job did not start in time", advice: "Run it again when the service is less busy." },
   // The service
