@@ -176,8 +176,13 @@ class CustomStyles:
             )
 
     def keep(self, name: str, style: CustomStyle) -> None:
-        """Keep a style under a name; nothing changes if the same image has it already. Raises as
-        ``check``."""
+        """Keep a style under a name; nothing changes if the same image has it already.
+
+        Raises:
+            StyleOutdated: another checkpoint encoded it.
+            What ``check`` raises.
+        """
+        check_checkpoint(name, style, self._card)
         self.check(name, style.reference)
         if not self._artifacts.create(SCOPE, self._file(name), replace(style, name=name).to_file()):
             self.check(name, style.reference)  # somebody was faster, with the same image or not
@@ -216,17 +221,21 @@ class CustomStyles:
         )
 
 
-def check_checkpoint(name: str, style: CustomStyle, card: Card) -> None:
-    """Raises StyleOutdated unless the checkpoint of this card encoded the style."""
+def check_checkpoint(name: str | None, style: CustomStyle, card: Card) -> None:
+    """Raises StyleOutdated unless the checkpoint of this card encoded the style. name: None of a
+    style that is not kept."""
     if style.checkpoint_sha256 != card.sha256:
         raise outdated(name)
 
 
-def outdated(name: str) -> StyleOutdated:
-    """The error for a style vector of another checkpoint."""
+def outdated(name: str | None) -> StyleOutdated:
+    """The error for a style vector of another checkpoint. name: as in ``check_checkpoint``."""
+    style, again = "The style", "again"
+    if name is not None:
+        style, again = f"The custom style {name!r}", "again under the same name"
     return StyleOutdated(
-        f"The custom style {name!r} was encoded by another checkpoint, to whose style vectors "
-        "this one's have no relation. Send its image to POST /styles again under the same name."
+        f"{style} was encoded by another checkpoint, to whose style vectors this one's have no "
+        f"relation. Send its image to POST /styles {again}."
     )
 
 

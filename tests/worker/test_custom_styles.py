@@ -157,6 +157,14 @@ def test_another_checkpoint_does_not_take_it_for_its_own(kept, encoded, places, 
     assert kept.names() == other.names() == {}
 
 
+def test_does_not_keep_what_another_checkpoint_encoded(kept, encoded):
+    with pytest.raises(StyleOutdated, match=r"'ward'.*another checkpoint.*POST /styles again"):
+        kept.keep("ward", replace(encoded(), checkpoint_sha256="0" * 64))
+    assert kept.names() == {}
+    kept.keep("ward", encoded())
+    assert kept.get("ward").image_sha256 == "ab"
+
+
 def test_hashes_that_begin_alike_are_told_apart(kept, encoded, places, card):
     kept.keep("ward", encoded())
     alike = replace(card, sha256=card.sha256[:16] + "0" * 48)
