@@ -98,7 +98,8 @@ class CustomStyle:
 class CustomStyles:
     """Those of one service. Methods raise StorageUnavailable.
 
-    card: of the checkpoint that is served.
+    card: of the checkpoint that is served. Where one of its presets has the name of a custom style
+        of another checkpoint, the custom style is hidden: neither found nor counted nor deleted.
     limit: how many may be kept, whatever their checkpoint; a few more if several are sent at once.
     """
 
@@ -106,7 +107,8 @@ class CustomStyles:
         self._artifacts, self._card, self._limit = artifacts, card, limit
 
     def names(self) -> dict[str, bool]:
-        """Of all styles, sorted, and whether each is of the checkpoint that is served."""
+        """Of all that are not hidden, sorted, and whether each is of the checkpoint that is
+        served."""
         found: dict[str, bool] = {}
         for name, checkpoint in sorted(self._files()):
             found[name] = found.get(name, False) or checkpoint == self._hash
@@ -209,9 +211,10 @@ class CustomStyles:
         return _file(name, self._hash)
 
     def _files(self) -> list[tuple[str, str]]:
-        """(name, first digits of the checkpoint's hash) of each."""
+        """(name, first digits of the checkpoint's hash) of each that is not hidden."""
         parts = (file.split(".") for file in self._artifacts.names(SCOPE))
-        return [(part[0], part[1]) for part in parts if len(part) == 3 and part[2] == "json"]
+        found = [(part[0], part[1]) for part in parts if len(part) == 3 and part[2] == "json"]
+        return [(name, digits) for name, digits in found if name not in self._card.styles]
 
     def _unknown(self, name: str) -> StyleUnknown:
         return StyleUnknown(
