@@ -98,7 +98,8 @@ class CustomStyle:
 class CustomStyles:
     """Those of one service. Methods raise StorageUnavailable.
 
-    card: of the checkpoint that is served.
+    card: of the checkpoint that is served. Where one of its presets has the name of a custom style
+        of another checkpoint, the custom style is hidden: neither found nor counted nor deleted.
     limit: how many may be kept, whatever their checkpoint; a few more if several are sent at once.
     """
 
@@ -106,7 +107,8 @@ class CustomStyles:
         self._artifacts, self._card, self._limit = artifacts, card, limit
 
     def names(self) -> dict[str, bool]:
-        """Of all styles, sorted, and whether each is of the checkpoint that is served."""
+        """Of all that are not hidden, sorted, and whether each is of the checkpoint that is
+        served."""
         found: dict[str, bool] = {}
         for name, checkpoint in sorted(self._files()):
             found[name] = found.get(name, False) or checkpoint == self._hash
@@ -176,8 +178,13 @@ class CustomStyles:
             )
 
     def keep(self, name: str, style: CustomStyle) -> None:
-        """Keep a style under a name; nothing changes if the same image has it already. Raises as
-        ``check``."""
+        """Keep a style under a name; nothing changes if the same image has it already.
+
+        Raises:
+            StyleOutdated: another checkpoint encoded it.
+            What ``check`` raises.
+        """
+        check_checkpoint(name, style, self._card)
         self.check(name, style.reference)
         if not self._artifacts.create(SCOPE, self._file(name), replace(style, name=name).to_file()):
             self.check(name, style.reference)  # somebody was faster, with the same image or not
@@ -204,9 +211,10 @@ class CustomStyles:
         return _file(name, self._hash)
 
     def _files(self) -> list[tuple[str, str]]:
-        """(name, first digits of the checkpoint's hash) of each."""
+        """(name, first digits of the checkpoint's hash) of each that is not hidden."""
         parts = (file.split(".") for file in self._artifacts.names(SCOPE))
-        return [(part[0], part[1]) for part in parts if len(part) == 3 and part[2] == "json"]
+        found = [(part[0], part[1]) for part in parts if len(part) == 3 and part[2] == "json"]
+        return [(name, digits) for name, digits in found if name not in self._card.styles]
 
     def _unknown(self, name: str) -> StyleUnknown:
         return StyleUnknown(
@@ -216,17 +224,21 @@ class CustomStyles:
         )
 
 
-def check_checkpoint(name: str, style: CustomStyle, card: Card) -> None:
-    """Raises StyleOutdated unless the checkpoint of this card encoded the style."""
+def check_checkpoint(name: str | None, style: CustomStyle, card: Card) -> None:
+    """Raises StyleOutdated unless the checkpoint of this card encoded the style. name: None of a
+    style that is not kept."""
     if style.checkpoint_sha256 != card.sha256:
         raise outdated(name)
 
 
-def outdated(name: str) -> StyleOutdated:
-    """The error for a style vector of another checkpoint."""
+def outdated(name: str | None) -> StyleOutdated:
+    """The error for a style vector of another checkpoint. name: as in ``check_checkpoint``."""
+    style, again = "The style", "again"
+    if name is not None:
+        style, again = f"The custom style {name!r}", "again under the same name"
     return StyleOutdated(
-        f"The custom style {name!r} was encoded by another checkpoint, to whose style vectors "
-        "this one's have no relation. Send its image to POST /styles again under the same name."
+        f"{style} was encoded by another checkpoint, to whose style vectors this one's have no "
+        f"relation. Send its image to POST /styles {again}."
     )
 
 

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from worker.custom_styles import SUFFIX, CustomStyle, CustomStyles
+from worker.custom_styles import SUFFIX, CustomStyle, CustomStyles, check_checkpoint
 from worker.inputs import STYLE
 from worker.job_request import StyleRequest
-from worker.jobs import Claim, Progress
+from worker.jobs import Claim, Job, Progress
 from worker.request import sha256
 from worker.waiting import Expectation
 from worker.work import prepared_style
@@ -38,7 +38,7 @@ class StyleMaker:
         expectation.end()  # what it has for the device is not painted
         assert isinstance(job.request, StyleRequest)
         if job.outputs:  # of an earlier run, which may have ended before it was kept
-            style = CustomStyle.from_file(self._bench.input(job.id, f"0{SUFFIX}"))
+            style = self._stored(job, job.request)
         else:
             style = self._encoded(claim, job.request)
             data, facts = style.to_file(), json.dumps(style.provenance(), indent=2)
@@ -48,6 +48,13 @@ class StyleMaker:
             card = self._bench.synthesizer.card
             kept = CustomStyles(self._bench.artifacts, card, limit=self._limit)
             kept.keep(job.request.name, style)
+
+    def _stored(self, job: Job, request: StyleRequest) -> CustomStyle:
+        """Raises StyleOutdated if it was encoded before the checkpoint was changed. A recorded
+        output is final, its hash may have been told: it can't be encoded anew in this job."""
+        style = CustomStyle.from_file(self._bench.input(job.id, f"0{SUFFIX}"))
+        check_checkpoint(request.name, style, self._bench.synthesizer.card)
+        return style
 
     def _encoded(self, claim: Claim, request: StyleRequest) -> CustomStyle:
         bench = self._bench

@@ -93,6 +93,7 @@ _POST_RESPONSES: dict[int | str, dict[str, Any]] = {
         errors.StyleNameInvalid,
         errors.StyleNameTaken,
         errors.StyleIsPreset,
+        StyleOutdated,
         errors.StylesFull,
     ),
 }

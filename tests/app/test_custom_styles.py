@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
 from tests.fakes import png, style_png
-from worker.custom_styles import CustomStyles
+from worker.custom_styles import CustomStyle, CustomStyles
 
 IMAGE = style_png()
 DIGEST = hashlib.sha256(IMAGE).hexdigest()
@@ -183,6 +184,28 @@ def test_a_style_of_another_checkpoint(client, keep, post, monkeypatch):
     assert keep(name="ward").status_code == 200
     assert not client.get("/styles").json()["styles"][3]["outdated"]
     assert client.delete("/styles/ward").status_code == 204
+
+
+def test_a_preset_has_the_name_of_a_style_of_an_older_checkpoint(start):
+    """That is listed once, as the preset, and takes no place."""
+    client = start(max_styles=1)
+    service = client.app.state.service
+    presets = {name: of for name, of in service.card.styles.items() if name != "kidney"}
+    older = replace(service.card, sha256="0" * 64, styles=presets)
+    vector = np.zeros(older.style_dim, np.float32)
+    style = CustomStyle.encoded(vector, older, image_sha256=DIGEST, mpp=None)
+    CustomStyles(service.artifacts, older, limit=1).keep("kidney", style)
+    kept = client.post("/styles", files={"style": IMAGE}, data={"name": "ward"})
+    assert kept.status_code == 200
+    listed = client.get("/styles").json()["styles"]
+    assert [(each["name"], each["kind"]) for each in listed] == [
+        ("colon", "preset"),
+        ("kidney", "preset"),
+        ("liver", "preset"),
+        ("ward", "custom"),
+    ]
+    assert client.get("/styles/kidney").json()["kind"] == "preset"
+    check(client.delete("/styles/kidney"), 409, "style_is_preset")
 
 
 def test_tiles_in_a_custom_style(post, keep, mask_file):

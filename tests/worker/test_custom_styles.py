@@ -157,6 +157,30 @@ def test_another_checkpoint_does_not_take_it_for_its_own(kept, encoded, places, 
     assert kept.names() == other.names() == {}
 
 
+def test_a_preset_of_another_checkpoint_hides_it(kept, encoded, places, card):
+    for name in ("a", "b", "ward"):
+        kept.keep(name, encoded())
+    presets = {**card.styles, "ward": card.styles["kidney"]}
+    other_card = replace(card, sha256="0" * 64, styles=presets)
+    other = CustomStyles(places(), other_card, limit=LIMIT)
+    assert other.names() == {"a": False, "b": False}
+    with pytest.raises(StyleIsPreset):
+        other.delete("ward")
+    other.keep("c", replace(encoded(), checkpoint_sha256=other_card.sha256))  # there is room
+    with pytest.raises(StylesFull):
+        other.check("d", Reference("ab", card.mpp))
+    assert kept.get("ward").image_sha256 == "ab"  # if the first checkpoint is served again
+    assert kept.names() == {"a": True, "b": True, "c": False, "ward": True}
+
+
+def test_does_not_keep_what_another_checkpoint_encoded(kept, encoded):
+    with pytest.raises(StyleOutdated, match=r"'ward'.*another checkpoint.*POST /styles again"):
+        kept.keep("ward", replace(encoded(), checkpoint_sha256="0" * 64))
+    assert kept.names() == {}
+    kept.keep("ward", encoded())
+    assert kept.get("ward").image_sha256 == "ab"
+
+
 def test_hashes_that_begin_alike_are_told_apart(kept, encoded, places, card):
     kept.keep("ward", encoded())
     alike = replace(card, sha256=card.sha256[:16] + "0" * 48)

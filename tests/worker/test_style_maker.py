@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from model.synthesizer import Synthesizer
-from tests.fakes import mask_png, style_png
+from tests.fakes import FakeSynthesizer, mask_png, style_png
 from tests.worker.engines import lose_worker, state
 from worker import custom_styles
 from worker.custom_styles import CustomStyle, CustomStyles
@@ -86,26 +86,60 @@ def test_the_later_of_two_with_one_name_fails(engine, jobs, encode, kept):
     assert kept.get("ward").image_sha256 == sha256(IMAGE)
 
 
-def test_a_worker_that_dies_before_it_is_kept(start, jobs, encode, kept, monkeypatch):
-    """The next one keeps what is encoded already."""
+@pytest.fixture
+def die_encoded(start, jobs, monkeypatch):
+    """Runs a job on a worker that dies once the style is encoded, and before the job ends."""
 
     class Killed(BaseException):
         """As SIGKILL, not to be handled."""
 
-    def die(self, name, style):
+    def die(*arguments):
         raise Killed
 
-    engine, job_id = start(), encode(name="ward")
-    with monkeypatch.context() as patch:
-        patch.setattr(CustomStyles, "keep", die)
-        with pytest.raises(Killed):
-            engine.run(job_id)
+    def die_encoded(job_id):
+        engine = start()
+        with monkeypatch.context() as patch:
+            patch.setattr(CustomStyles, "keep", die)
+            patch.setattr(jobs, "finish", die)
+            with pytest.raises(Killed):
+                engine.run(job_id)
+        assert jobs.reap(everything=True) == [job_id]
+        assert len(jobs.get(job_id).outputs) == 1
+
+    return die_encoded
+
+
+def test_a_worker_that_dies_before_it_is_kept(start, jobs, encode, kept, die_encoded):
+    """The next one keeps what is encoded already."""
+    job_id = encode(name="ward")
+    die_encoded(job_id)
     assert kept.names() == {}
-    assert jobs.reap(everything=True) == [job_id]
     start().run(job_id)
     job = jobs.get(job_id)
     assert (job.state, len(job.outputs)) == (JobState.SUCCEEDED, 1)
     assert kept.names() == {"ward": True}
+
+
+@pytest.mark.parametrize("name", ["ward", None])
+def test_a_checkpoint_that_changes_before_it_is_kept(
+    start, jobs, artifacts, checkpoint, encode, die_encoded, name
+):
+    """Its vector does not become one of the new checkpoint, and sending it again helps."""
+    job_id = encode(name=name)
+    die_encoded(job_id)
+    changed = FakeSynthesizer(checkpoint)
+    changed.card = replace(changed.card, sha256="0" * 64)
+    engine, kept = start(changed), CustomStyles(artifacts, changed.card, limit=100)
+    assert engine.run(job_id)
+    failure = jobs.get(job_id).failure
+    assert failure.code == "style_outdated"
+    assert "Send its image to POST /styles again" in failure.message
+    assert kept.names() == {}
+    again = encode(name=name)
+    assert engine.run(again)
+    assert state(jobs, again) is JobState.SUCCEEDED
+    if name is not None:
+        assert kept.get(name).checkpoint_sha256 == changed.card.sha256
 
 
 def test_a_canceled_job_keeps_nothing(engine, jobs, synthesizer, encode, kept, monkeypatch):
