@@ -6,10 +6,13 @@ import pytest
 
 from model.errors import CheckpointMismatch, StoreUnavailable
 from tests.fakes import FakeSynthesizer
+from tests.worker.engines import until
+from worker import queue as queue_module
 from worker.engine import Engine
 from worker.health import Health
 from worker.jobs import JobState
 from worker.queue import LocalQueue
+from worker.waiting import NotNow
 
 PATIENCE_S = 30
 
@@ -95,6 +98,36 @@ def test_runs_as_many_at_a_time_as_the_engine_has_slots(start):
         queue.submit(job_id)
     engine.wait_for(3)
     assert sorted(engine.ran) == ["a", "b", "c"]
+
+
+def test_jobs_that_wait_for_their_sort_keep_their_order_and_no_thread(start, monkeypatch):
+    monkeypatch.setattr(queue_module, "_AGAIN_S", 0.01)
+    engine = RecordingEngine(slots=2)
+    busy, go_on = threading.BoundedSemaphore(1), threading.Event()
+
+    def behave(job_id):
+        if job_id.startswith("large"):
+            if not busy.acquire(blocking=False):
+                raise NotNow("large")
+            go_on.wait(PATIENCE_S)
+            ended.append(job_id)
+            busy.release()
+        return True
+
+    ended: list[str] = []
+    engine.behave = behave
+    queue = start(engine)
+    for number in range(4):
+        queue.submit(f"large-{number}")
+        engine.wait_for(number + 1)
+    before = len(engine.ran)
+    queue.submit("small")  # and the second thread is free for it
+    while "small" not in engine.ran:
+        engine.wait_for(before + 1)
+        before += 1
+    go_on.set()
+    until(lambda: len(ended) == 4)
+    assert ended == [f"large-{number}" for number in range(4)]
 
 
 def test_what_waits_already_is_not_run_twice(start):
