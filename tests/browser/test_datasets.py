@@ -11,7 +11,6 @@ from playwright.sync_api import Locator, expect
 
 from tests.browser.access import NARROW, WIDE, check
 from tests.browser.studio import TILE_MS, Studio
-from tests.fakes import mask_png
 
 KEY = "Qm9vdHN0cmFwcGVk0815"
 DATASET_MS = 2 * TILE_MS
@@ -198,24 +197,22 @@ def test_wrong_input_is_said(studio: Studio):
     expect(page.get_by_text("No dataset yet.")).to_be_visible()
 
 
-def test_a_full_queue(serve, visit):
-    server = serve(queue_limit=1, max_batch=1)
-    studio = visit(server)
-    while True:
-        answer = server.synthesize(
-            mask_png(256), headers={"Prefer": "respond-async"}, organ="kidney", n="16"
-        )
-        if answer.status_code == 429:
-            break
+def test_a_service_that_limits_requests(serve, visit):
+    studio = visit(serve(rate_limit="1/hour"))
     studio.provoked = {"429"}
+    page = studio.page
     go(studio)
+    wish(studio, 1, 64, kidney=1)
     submit(studio)
-    words = studio.page.locator("#dataset-waiting-words")
-    expect(words).to_contain_text("its queue is full. Next try in")
-    studio.page.get_by_role("button", name="Stop waiting").click()
+    wait_until_ready(studio)
+    submit(studio)
+    words = page.locator("#dataset-waiting-words")
+    expect(words).to_contain_text("it limits how often it is asked. Next try in")
+    page.get_by_role("button", name="Stop waiting").click()
     expect(words).to_be_hidden()
     expect(studio.problem).to_have_count(0)  # what the user wants is no problem
-    expect(studio.page.get_by_role("button", name="Make the dataset")).to_be_focused()
+    expect(page.get_by_role("button", name="Make the dataset")).to_be_focused()
+    expect(page.locator("#dataset-cards > li")).to_have_count(1)
 
 
 def test_with_a_key_the_bundle_is_fetched(serve, visit):
