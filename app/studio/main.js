@@ -152,7 +152,8 @@ keepPageFromDrops();
 gallery.load();
 await showExample();
 showView("tile");
-const organs = await styles.load(EXAMPLE.organ);
-masks.setOrgans(organs);
-datasets.setOrgans(organs);
+await styles.load(EXAMPLE.organ, (organs) => {
+  masks.setOrgans(organs);
+  datasets.setOrgans(organs);
+});
 document.documentElement.dataset.ready = "";

@@ -54,6 +54,20 @@ def test_a_file_that_is_no_mask(studio: Studio, tmp_path):
     studio.expect_mask(256, 256, "85 nuclei")  # what was there before
 
 
+def test_styles_that_could_not_be_loaded_are_asked_for_again(visit, server):
+    studio = visit(server, wait=False)
+    studio.provoked = {"net::ERR_"}
+    studio.page.route("**/styles", lambda route: route.abort(), times=1)
+    studio.open()
+    hint = studio.page.locator("#dataset-organs-hint")
+    expect(hint).to_contain_text("could not be loaded")
+    studio.page.locator("#style-problem").get_by_role("button", name="Try again").click()
+    expect(studio.page.locator("#organs input")).to_have_count(7)
+    expect(studio.page.locator("#dataset-organ-list input[type=checkbox]")).to_have_count(7)
+    expect(studio.page.locator("#draw-organ option", has_text="kidney")).to_have_count(1)
+    expect(hint).to_contain_text("The number is a weight")
+
+
 def test_a_seed_that_is_none(studio: Studio):
     studio.page.get_by_label("Seed", exact=True).fill(str(2**63))
     studio.start()

@@ -4,7 +4,8 @@ import { element } from "../editor/dom.js";
 import { counted, isValid } from "../parts/inputs.js";
 import { ServiceError } from "../service/service.js";
 
-const NOT_LOADED = "The organs could not be loaded: the dataset takes all there are. Reload the page to choose.";
+const HINT = "The number is a weight: an organ of weight 2 gets twice the tiles of one of weight 1.";
+const NOT_LOADED = "The organs could not be loaded: the dataset takes all there are. Load the styles of the tile to choose.";
 
 const $ = (id) => document.getElementById(id);
 
@@ -23,7 +24,7 @@ export class DatasetOrgans {
   /** @param {string[]} organs there are */
   load(organs) {
     $("dataset-organ-list").replaceChildren(...organs.map((organ) => this.#row(organ)));
-    if (organs.length === 0) $("dataset-organs-hint").textContent = NOT_LOADED;
+    $("dataset-organs-hint").textContent = organs.length === 0 ? NOT_LOADED : HINT;
     $("dataset-organs-all").hidden = $("dataset-organs-none").hidden = organs.length === 0;
     this.#onChange();
   }

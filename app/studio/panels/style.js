@@ -38,9 +38,10 @@ export class StylePanel {
    * Ask the service which styles there are, and show them.
    *
    * @param {string} preferred organ that is chosen if there is one of this name
-   * @returns {Promise<string[]>} names of the organs that have presets
+   * @param {(organs: string[]) => void} onOrgans told the names of the organs that have presets;
+   *   none if they could not be loaded, and again when they could
    */
-  async load(preferred) {
+  async load(preferred, onOrgans) {
     try {
       const { styles: all } = await this.#service.json("styles");
       const styles = all.filter(({ outdated }) => !outdated);
@@ -51,11 +52,11 @@ export class StylePanel {
       }
       this.#showShares();
       for (const style of styles) this.#thumbnails.set(style.name, this.#loadThumbnail(style));
-      return styles.filter(({ organ }) => organ !== null).map(({ organ }) => organ);
+      onOrgans(styles.filter(({ organ }) => organ !== null).map(({ organ }) => organ));
     } catch (error) {
-      const run = () => this.load(preferred);
+      const run = () => this.load(preferred, onOrgans);
       showProblem($("style-problem"), error, [{ label: "Try again", run }]);
-      return [];
+      onOrgans([]);
     }
   }
 
