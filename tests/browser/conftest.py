@@ -11,6 +11,13 @@ from tests.browser.studio import Studio
 from tests.processes import Server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """These come last: from the first of them on Playwright's event loop runs in this thread, where
+    no test can then run one of its own."""
+    here = Path(__file__).parent
+    items.sort(key=lambda item: here in item.path.parents)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
