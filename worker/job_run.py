@@ -106,8 +106,8 @@ class JobRunner:
             took_s = time.monotonic() - began
             metrics.JOBS.labels("succeeded", "").inc()
             metrics.JOB_SECONDS.observe(took_s)
-            kind, n = job.request.kind, job.request.n
-            logger.info("job %s done in %.2f s, kind %s, %d in all", job.id, took_s, kind, n)
+            n, unit = job.request.n, job.request.unit
+            logger.info("job %s done in %.2f s, %d %s", job.id, took_s, n, unit)
         else:
             self._record(claim, lambda: self._jobs.fail(claim, failure))
             metrics.JOBS.labels("failed", failure.code).inc()

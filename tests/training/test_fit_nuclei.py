@@ -140,7 +140,7 @@ def test_quartiles_raise_the_spreads() -> None:
 
 def test_the_fit_finds_what_masks_were_drawn_from() -> None:
     real = measured(SPARSE, 0, count=40)
-    found = fit(real, rounds=8, masks=12)
+    found = fit(real, rounds=12, masks=30)
     reached = measured(found, 500, count=40)
     for name, value in HEADLINE.items():
         tolerance = 0.35 if name == "touching" else 0.15
