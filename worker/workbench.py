@@ -65,6 +65,8 @@ class Workbench:
         the queue in between.
     preparing: decoding and layout maps take much memory for a moment; more at once than there are
         cores would gain nothing.
+    drawing: a random mask takes a second of a core at 1024 px: one at a time, so that nobody who
+        waits for a tile waits for those.
     """
 
     artifacts: Artifacts
@@ -74,6 +76,7 @@ class Workbench:
     stopping: threading.Event
     is_wanted: Callable[[], bool]
     preparing: threading.BoundedSemaphore
+    drawing: threading.Lock
 
     @classmethod
     def with_cores(
@@ -88,7 +91,9 @@ class Workbench:
     ) -> Workbench:
         """One that prepares as many jobs at a time as there are cores."""
         preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
-        return cls(artifacts, network, batcher, max_batch, stopping, is_wanted, preparing)
+        return cls(
+            artifacts, network, batcher, max_batch, stopping, is_wanted, preparing, threading.Lock()
+        )
 
     @property
     def synthesizer(self) -> Synthesizer:

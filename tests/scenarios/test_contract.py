@@ -24,7 +24,7 @@ EXAMPLES = settings(max_examples=15, suppress_health_check=list(HealthCheck))
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("contract"), response_wait_s=5)
+    server = Server(tmp_path_factory.mktemp("contract"), response_wait_s=5, max_dataset_tiles=2)
     server.wait_until_ready()
     yield server
     server.stop()
@@ -70,7 +70,15 @@ def check(operation: APIOperation, prepare: Callable[[Case], None] = lambda case
 
 def test_any_request(document):
     for operation in operations(document):
-        check(operation)
+        check(operation, _small)
+
+
+def _small(case: Case) -> None:
+    """Tiles of a dataset that is accepted are not 1024 px wide."""
+    if case.operation.path == "/datasets" and isinstance(case.body, dict):
+        for name in ("width", "height"):
+            if isinstance(case.body.get(name), int) and case.body[name] > 64:
+                case.body[name] = 64
 
 
 def test_requests_for_tiles(document, tiny_mask):
@@ -118,4 +126,17 @@ def test_requests_for_jobs(document, api, tiny_mask):
 
     for operation in operations(document):
         if operation.path.startswith("/jobs"):
+            check(operation, prepare)
+
+
+def test_requests_for_a_dataset(document, api):
+    """That is made, or is being made."""
+
+    def prepare(case: Case) -> None:
+        accepted = api.client.post("/datasets", json={"count": 1, "width": 64, "height": 64})
+        assert accepted.status_code == 202
+        case.path_parameters["dataset_id"] = accepted.json()["id"]
+
+    for operation in operations(document):
+        if operation.path.startswith("/datasets/"):
             check(operation, prepare)

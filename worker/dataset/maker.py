@@ -78,7 +78,7 @@ class DatasetMaker:
         shape = bench.synthesizer.padded_shape((dataset.height, dataset.width))
         with bench.expect(claim, patient=True) as place:
             place.reserve(shape)
-            with bench.preparing:
+            with bench.drawing:
                 ((mask, tile_input),) = tile_inputs(bench.synthesizer, dataset, [k])
             return _Tile(k, mask, place.submit(tile_input))
 
