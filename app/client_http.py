@@ -12,8 +12,6 @@ import httpx2 as httpx
 from app.client_calls import Call, Flow, Pause, Reply, Result, Unreachable
 
 _TIMEOUT_S = 60.0
-_TIMEOUT_INTO_FILE_S = 600.0
-"""Between two pieces: the service may have to look at thousands of files first."""
 _PIECE_BYTES = 1 << 18
 
 
@@ -141,7 +139,7 @@ def _options(address: str, api_key: str | None) -> dict[str, Any]:
 
 
 def _request(call: Call) -> dict[str, Any]:
-    request = {
+    return {
         "method": call.method,
         "url": call.path,
         "headers": dict(call.headers),
@@ -149,9 +147,6 @@ def _request(call: Call) -> dict[str, Any]:
         "files": call.files,
         "json": call.body,
     }
-    if call.into is not None:
-        request["timeout"] = httpx.Timeout(_TIMEOUT_S, read=_TIMEOUT_INTO_FILE_S)
-    return request
 
 
 def _unreachable(error: httpx.TransportError) -> Unreachable:

@@ -136,19 +136,22 @@ def read_dataset(jobs: JobStore, dataset_id: str) -> Dataset:
         raise expired(dataset_id) from None
 
 
-def cancel_dataset(service: Service, dataset: Dataset) -> None:
-    """Cancel what has not finished. Raises StoreUnavailable."""
-    for job in dataset.jobs:
-        if not job.is_finished:
-            service.jobs.cancel(job.id)
+def end_dataset(service: Service, dataset: Dataset) -> bool:
+    """Cancel what has not finished of a dataset, or, if all has, remove its tiles. Whether they
+    are removed.
 
-
-def remove_dataset(service: Service, dataset: Dataset) -> None:
-    """Remove the tiles of a finished dataset. Raises StoreUnavailable, StorageUnavailable."""
+    Raises StoreUnavailable, StorageUnavailable.
+    """
+    if not dataset.is_finished:
+        for job in dataset.jobs:
+            if not job.is_finished:
+                service.jobs.cancel(job.id)
+        return False
     for job in dataset.jobs:  # harmless to do again, should one fail
         service.artifacts.remove(job.id)
     for job in reversed(dataset.jobs):
         service.jobs.expire(job.id)
+    return True
 
 
 def _take_back(jobs: JobStore, job_ids: Sequence[str]) -> None:

@@ -13,9 +13,8 @@ from app.dataset_documents import DatasetWish, dataset_document
 from app.dataset_jobs import (
     Dataset,
     accept_dataset,
-    cancel_dataset,
+    end_dataset,
     read_dataset,
-    remove_dataset,
 )
 from app.dataset_reads import NEWS_S, DatasetReads
 from app.problems import documented
@@ -139,11 +138,8 @@ def delete_dataset(
     request: Request, response: Response, service: ServiceDep, dataset_id: DatasetId
 ) -> Response | DatasetDocument:
     """Cancel a dataset that is being made, or remove one that is not."""
-    dataset = read_dataset(service.jobs, dataset_id)
-    if dataset.is_finished:
-        remove_dataset(service, dataset)
+    if end_dataset(service, read_dataset(service.jobs, dataset_id)):
         return Response(status_code=204)
-    cancel_dataset(service, dataset)
     response.headers.update(NO_STORE)
     return dataset_document(request, service, read_dataset(service.jobs, dataset_id))
 

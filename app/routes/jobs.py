@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import Response
 
-from app.dataset_jobs import cancel_dataset, read_dataset, remove_dataset
+from app.dataset_jobs import end_dataset, read_dataset
 from app.documents import job_document
 from app.problems import documented
 from app.schemas import JobDocument
@@ -60,15 +60,12 @@ def delete_job(
     that are stored, which stay until it expires. A job that has finished is removed with its
     tiles, and is expired from then on. The job of a part of a dataset stands for all of it."""
     job = service.jobs.get(job_id)
+    response.headers.update(NO_STORE)
     if isinstance(job.request, DatasetPart):
-        dataset = read_dataset(service.jobs, job.request.dataset_id)
-        if dataset.is_finished:
-            remove_dataset(service, dataset)
+        if end_dataset(service, read_dataset(service.jobs, job.request.dataset_id)):
             return Response(status_code=204)
-        cancel_dataset(service, dataset)
         return job_document(request, service, read(service.jobs, job_id))
     if job.is_finished:
         service.remove(job_id)
         return Response(status_code=204)
-    response.headers.update(NO_STORE)
     return job_document(request, service, Moment(service.cancel(job_id), position=None))

@@ -274,7 +274,9 @@ def test_tiles_do_not_wait_for_parts_that_wait(start, synthesizer, mask_file):
 def test_the_job_of_a_part_stands_for_the_dataset(client, ask, busy, go_on):
     path = ask(count=64).headers["Location"]
     dataset_id = path.rpartition("/")[2]
-    assert client.delete(f"/jobs/{dataset_id}").json()["status"] == "canceled"
+    canceled = client.delete(f"/jobs/{dataset_id}")
+    assert canceled.json()["status"] == "canceled"
+    assert canceled.headers["Cache-Control"] == "no-store"
     go_on.set()
     assert finished(client, path)["status"] == "canceled"
     assert client.delete(f"/jobs/{dataset_id}").status_code == 204

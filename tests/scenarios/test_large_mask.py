@@ -18,7 +18,7 @@ from tests.processes import RELEASE, ROOT
 
 DATA_MIB = 2900
 """Memory of its own that a process may have for a tile of 2048 px; for a single pass of that size
-it is too little (measured). CPUs without AVX-512 need the most."""
+it is too little (measured). With AVX-512 2,400 are enough, without it not."""
 
 
 def sian(*arguments: str, data_mib: int | None = None) -> None:
