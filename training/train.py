@@ -16,6 +16,7 @@ from training.generator import train_generator
 from training.loop import Intervals
 from training.methods import METHODS, method_named
 from training.networks import FULL_WIDTH
+from training.parts import split
 from training.profile import Profile
 from training.speed import Precision
 from training.trained import finish
@@ -91,6 +92,10 @@ def train(
             help="Where to write it (.safetensors); default: RUN_DIR/checkpoint.safetensors."
         ),
     ] = None,
+    shard_mib: Annotated[
+        int | None,
+        typer.Option(min=1, help="Write it in parts of so many MiB as well, to be carried."),
+    ] = None,
 ) -> None:
     """Train a generator and style encoder on MoNuSeg, and write a checkpoint.
 
@@ -126,6 +131,8 @@ def train(
     if process.leads:
         target = finish(method, run_dir, stepper, progress, slides, checkpoint=checkpoint)
         typer.echo(f"Step {progress.step}: wrote {target}")
+        for part in split(target, shard_mib) if shard_mib else []:
+            typer.echo(f"  {part.name}")
     end_process(process)
 
 

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from model.synthesizer import Synthesizer
 from tests.training.fakes import random_vgg
 from training.data.crops import LoadedSlide
+from training.parts import parts_of
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--width", "8", "--crop", "64", "--batch", "2"]
@@ -64,9 +65,13 @@ def steps_logged(folder: Path) -> list[int]:
 
 
 def test_a_run_ends_in_a_checkpoint_that_serves(folder: Path) -> None:
-    done = train(folder, "--steps", "2", "--log-every", "1")
+    done = train(folder, "--steps", "2", "--log-every", "1", "--shard-mib", "1")
     assert done.returncode == 0, done.stderr
-    synthesizer = Synthesizer.load(folder / "run" / "checkpoint.safetensors")
+    checkpoint = folder / "run" / "checkpoint.safetensors"
+    parts = parts_of(checkpoint)
+    assert [name.strip() for name in done.stdout.splitlines()[1:]] == [p.name for p in parts]
+    assert b"".join(part.read_bytes() for part in parts) == checkpoint.read_bytes()
+    synthesizer = Synthesizer.load(checkpoint)
     assert synthesizer.card.training["steps"] == 2
     assert synthesizer.styles.organs == ["kidney", "liver"]
     tile = synthesizer.synthesize(

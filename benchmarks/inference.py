@@ -1,0 +1,179 @@
+"""How fast the generators draw, SIAN's and SPADE's at equal width and batch.
+
+    python -m benchmarks.inference --device cuda
+
+One pass of the generator over a batch of tiles whose maps, style vectors and noise are on the
+device. The contenders take turns, round after round; a row gives the median of the rounds and
+their spread, the operations of convolutions and matrix products a second, and the share of what a
+large matrix product in bf16 reaches on the same device in the same run. ``fp32``: no TF32 either.
+Writes benchmarks/results/inference.json.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+import typer
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from model.device import Precision, computing_in
+from model.pixels import channels_last, place
+from training.methods import METHODS
+from training.networks import build, fitted
+from training.results import write_results
+from training.speed import has_fast_bf16
+
+RESULT = Path(__file__).parent / "results" / "inference.json"
+METHOD_NAMES = ("spade", "sian")
+
+
+class Contender:
+    """A generator with random weights and inputs; its speed does not depend on them."""
+
+    def __init__(
+        self, method: str, precision: Precision, *, width: int, side: int, batch: int,
+        device: torch.device, compiled: bool = False,
+    ) -> None:  # fmt: skip
+        self.method, self.precision, self.compiled = method, precision, compiled
+        self._batch, self._device = batch, device
+        network = fitted(METHODS[method].config.network, width, side)
+        torch.manual_seed(0)
+        generator, _ = build(network)
+        self._generator: Callable[..., Tensor] = place(
+            generator.eval().requires_grad_(False), device
+        )
+        channels = network.condition_channels
+        self._inputs = (
+            channels_last(torch.rand(batch, channels, side, side, device=device)),
+            torch.randn(batch, network.style_features, device=device),
+            [
+                torch.randn(batch, *shape, device=device)
+                for shape in generator.noise_shapes(side, side)
+            ],
+        )
+        with FlopCounterMode(display=False) as counter:
+            self._draw()
+        self.gflop_per_tile = counter.get_total_flops() / 1e9 / batch
+        if compiled:
+            self._generator = torch.compile(generator, mode="max-autotune")
+        self.rates: list[float] = []
+
+    @torch.inference_mode()
+    def _draw(self) -> Tensor:
+        with computing_in(self.precision, self._device):
+            return self._generator(*self._inputs)
+
+    def warm_up(self) -> None:
+        """Chooses kernels, and compiles."""
+        for _ in range(3):
+            self._draw()
+
+    def round(self, passes: int) -> None:
+        """Tiles a second over so many passes, after one to warm up."""
+        self._draw()
+        seconds = timed(lambda: [self._draw() for _ in range(passes)], self._device)
+        self.rates.append(passes * self._batch / seconds)
+
+
+def timed(act: Callable[[], object], device: torch.device) -> float:
+    """Seconds."""
+    finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    finish()
+    began = time.perf_counter()
+    act()
+    finish()
+    return time.perf_counter() - began
+
+
+def matmul_tflop_s(
+    device: torch.device, precision: Precision, side: int, repeats: int = 10
+) -> float:
+    """What a product of two matrices of random numbers reaches, of this side: median."""
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    for _ in range(3):
+        a @ b
+    seconds = [timed(lambda: a @ b, device) for _ in range(repeats)]
+    return 2 * side**3 / statistics.median(seconds) / 1e12
+
+
+def race(device: torch.device) -> None:
+    """Kernels chosen by a race, fp32 as it is."""
+    torch.backends.cudnn.benchmark = True
+    if device.type == "cuda":
+        torch.backends.cuda.matmul.fp32_precision = "ieee"
+        torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+
+
+def main(
+    device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to draw.")] = "cpu",
+    width: Annotated[int, typer.Option(min=8, help="Filters of the last block.")] = 64,
+    side: Annotated[int, typer.Option(min=64, help="Side of the tiles in pixels.")] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Tiles a pass.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of every contender.")] = 5,
+    passes: Annotated[int, typer.Option(min=1, help="Passes that a turn times.")] = 10,
+    compiled: Annotated[bool, typer.Option("--compiled", help="torch.compile as well.")] = False,
+    matmul_side: Annotated[int, typer.Option(min=64, help="Of the matrix product.")] = 8192,
+    out: Annotated[Path, typer.Option(help="Result file.")] = RESULT,
+) -> None:
+    """Time the generators."""
+    chosen = torch.device(device)
+    race(chosen)
+    fast: Precision = "bf16" if has_fast_bf16(chosen) else "fp32"
+    peak = matmul_tflop_s(chosen, fast, matmul_side)
+    ways: list[tuple[Precision, bool]] = [("fp32", False), (fast, False)]
+    ways += [(fast, True)] if compiled else []
+    contenders = [
+        Contender(
+            method, precision,
+            width=width, side=side, batch=batch, device=chosen, compiled=how,
+        )
+        for method in METHOD_NAMES
+        for precision, how in dict.fromkeys(ways)
+    ]  # fmt: skip
+    for contender in contenders:
+        contender.warm_up()
+    for _ in range(rounds):
+        for contender in contenders:
+            contender.round(passes)
+    reference = contenders[0].rates
+    rows = [_row(contender, reference, peak) for contender in contenders]
+    write_results(
+        out, rows, threads=torch.get_num_threads(),
+        command=f"python -m benchmarks.inference --device {device} --width {width} --batch {batch}",
+        device=torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "cpu",
+        torch=torch.__version__, width=width, side_px=side, batch=batch, rounds=rounds,
+        matmul={"precision": fast, "side": matmul_side, "tflop_per_s": round(peak, 3)},
+    )  # fmt: skip
+    table = Table(*rows[0])
+    for row in rows:
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+
+
+def _row(contender: Contender, reference: list[float], peak_tflop_s: float) -> dict[str, Any]:
+    rate = statistics.median(contender.rates)
+    tflop_s = rate * contender.gflop_per_tile / 1e3
+    ratios = [a / b for a, b in zip(contender.rates, reference, strict=True)]
+    return {
+        "method": contender.method,
+        "precision": contender.precision,
+        "compiled": contender.compiled,
+        "tiles_per_second": round(rate, 3),
+        "slowest_round": round(min(contender.rates), 3),
+        "fastest_round": round(max(contender.rates), 3),
+        "gflop_per_tile": round(contender.gflop_per_tile, 2),
+        "tflop_per_s": round(tflop_s, 3),
+        "share_of_matmul": round(tflop_s / peak_tflop_s, 3),
+        "ratio_to_spade_fp32": round(statistics.median(ratios), 3),
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)
