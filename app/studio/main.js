@@ -62,11 +62,11 @@ async function busily(work) {
 
 async function makeWished() {
   try {
+    const style = styles.value;
+    const { file, labels, ...facts } = await masks.snapshot();
     const wish = runs.wish();
     if (wish === null) return;
-    const { width, height, nuclei } = masks;
-    // The ids as they are now: the mask may be drawn on while the tile is painted.
-    const run = await make({ ...wish, mask: masks.file(), style: styles.value }, masks.labels.slice(), { width, height, nuclei });
+    const run = await make({ ...wish, mask: file, style }, labels, facts);
     if (run !== null) await gallery.keep(run);
   } catch (error) {
     runs.fail(error);
@@ -78,7 +78,7 @@ async function restore(run) {
   const mask = await masks.recall(run.mask);
   masks.load(mask, "from the gallery", run.mask);
   styles.value = run.style;
-  runs.show(run.seed, run.n);
+  runs.show(run);
   location.hash = "#tile";
   return mask.labels;
 }
@@ -92,16 +92,16 @@ async function showPast(run) {
 
 async function sameAgain(past) {
   const labels = await restore(past);
-  const { mask, style, seed, n, outputs } = past;
-  const run = await make({ mask, style, seed, n }, labels, past);
+  const { mask, style, seed, n, mpp, outputs } = past;
+  const run = await make({ mask, style, seed, n, mpp }, labels, past);
   if (run !== null) result.prove(await compareBytes(outputs, run.outputs));
 }
 
 async function vary(past) {
   const labels = await restore(past);
-  const { mask, style, n } = past;
+  const { mask, style } = past;
   runs.renewSeed();
-  const run = await make({ mask, style, n, ...runs.wish() }, labels, past);
+  const run = await make({ mask, style, ...runs.wish() }, labels, past);
   if (run !== null) await gallery.keep(run).catch((error) => runs.fail(error));
 }
 
@@ -125,13 +125,11 @@ async function compareBytes(before, after) {
 async function showExample() {
   const { folder, organ, seed } = EXAMPLE;
   const [npy, blob] = await Promise.all([service.bytes(`${folder}/mask.npy`), service.blob(`${folder}/tile.png`)]);
-  const mask = { blob: new Blob([npy]), name: "mask.npy", fields: {} };
-  const picture = decodeNpy(npy);
-  masks.load(picture, "example", mask);
-  const { width, height, nuclei } = masks;
+  masks.load(decodeNpy(npy), "example", { blob: new Blob([npy]), name: "mask.npy", fields: {} });
+  const { file: mask, labels, ...facts } = await masks.snapshot();
   const outputs = [{ blob, seed, sha256: null, manifest: null }];
   const style = { kind: "organ", organ };
-  await result.show({ id: null, createdAt: null, mask, width, height, nuclei, style, seed, n: 1, outputs }, picture.labels);
+  await result.show({ id: null, createdAt: null, mask, ...facts, style, seed, n: 1, mpp: "", outputs }, labels);
 }
 
 masks.addEventListener("edit", () => {

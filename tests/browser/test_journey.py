@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from model.formats import read_mask
-from tests.browser.studio import Studio
+from tests.browser.studio import TILE_MS, Studio
 from tests.fakes import style_png
 
 
@@ -131,6 +131,80 @@ def test_a_large_mask_gives_a_file_to_download(studio: Studio):
         studio.page.get_by_role("button", name="Download it").click()
     with Image.open(waiting.value.path()) as tile:
         assert tile.size == (1040, 64)
+
+
+def test_an_image_is_kept_as_a_style_and_deleted(serve, visit):
+    studio = visit(serve())
+    page = studio.page
+    organs = studio.group("Organ")
+    presets = organs.get_by_role("radio").count()
+    studio.choose("Where the style comes from", "Image")
+    expect(page.get_by_role("button", name="Keep the style")).to_be_hidden()
+    page.locator("#style-file").set_input_files(
+        {"name": "slide.png", "mimeType": "image/png", "buffer": style_png()}
+    )
+    name = page.get_by_label("Name of the style")
+    studio.provoked = {"422"}
+    name.fill("Ward 3")
+    page.get_by_role("button", name="Keep the style").click()
+    expect(studio.problem).to_contain_text("This is no name for a style")
+    name.fill("ward-3")
+    page.get_by_label("Pixel size").fill("0.5")
+    name.press("Enter")
+    words = page.get_by_text("Kept: ward-3 is among the organs now.")
+    expect(words).to_be_visible(timeout=TILE_MS)
+    expect(studio.problem).to_have_count(0)
+    kept = page.request.get(f"{studio.address}/styles/ward-3").json()
+    assert kept["exemplars"][0]["source"]["mpp"] == 0.5
+    page.get_by_role("button", name="Keep the style").click()  # once more: nothing changes
+    expect(words).to_be_visible(timeout=TILE_MS)
+
+    studio.choose("Where the style comes from", "Organ")
+    expect(organs.get_by_role("radio")).to_have_count(presets + 1)
+    expect(page.get_by_role("button", name="Delete it")).to_be_hidden()
+    studio.choose("Organ", "ward-3")
+    studio.make()
+    expect(page.locator("#tile-facts")).to_contain_text("Style ward-3")
+    page.get_by_role("button", name="Delete it").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
+    expect(organs.get_by_role("radio")).to_have_count(presets)
+    expect(organs.get_by_role("radio").first).to_be_checked()
+    expect(organs.get_by_role("radio").first).to_be_focused()
+    studio.provoked.add("404")
+    assert page.request.get(f"{studio.address}/styles/ward-3").status == 404
+
+
+def test_the_pixel_size_is_that_of_the_mask_and_comes_back(studio: Studio):
+    page = studio.page
+    page.get_by_label("Pixel size").fill("2")
+    studio.start()
+    assert page.locator("#mpp").evaluate("(input) => input.validity.rangeOverflow")
+    page.get_by_label("Pixel size").fill("0.5")
+    studio.make()
+    expect(page.locator("#tile-facts")).to_contain_text("Pixel size 0.5 \u00b5m")
+    assert json.loads(studio.download("Manifest"))["mpp"] == 0.5
+    page.get_by_label("Pixel size").fill("")
+    page.get_by_role("link", name="Gallery").click()
+    page.get_by_role("button", name="Same again").click()
+    studio.wait_for_tile()
+    expect(page.locator("#tile-proof")).to_contain_text("The same bytes as before")
+    expect(page.get_by_label("Pixel size")).to_have_value("0.5")
+
+
+def test_a_large_mask_that_was_drawn_on_is_small_enough_to_send(studio: Studio):
+    """As .npy it would be 36 MB, and the service takes uploads up to 32 MiB."""
+    page = studio.page
+    studio.choose("Where the mask comes from", "Draw")
+    page.locator("#blank-width").fill("3000")
+    page.locator("#blank-height").fill("3000")
+    page.get_by_role("button", name="Start empty").click()
+    page.get_by_role("application", name="Instance mask").click()
+    studio.expect_mask(3000, 3000, "1 nucleus")
+    with page.expect_response("**/synthesize") as waiting:
+        studio.start()
+    assert waiting.value.status == 202
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(studio.problem).to_contain_text("canceled", timeout=TILE_MS)
 
 
 def test_a_custom_style_beside_the_presets(serve, visit):

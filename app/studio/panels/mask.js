@@ -8,6 +8,7 @@
  */
 
 import { NpyError, decodeNpy, encodeNpy } from "../editor/npy.js";
+import { encodeTiff } from "../editor/tiff.js";
 import { acceptFiles, choices, counted, isValid } from "../parts/inputs.js";
 import { askForSize } from "../parts/dialogs.js";
 import { clearProblem, showProblem, wasStopped } from "../parts/problem.js";
@@ -16,6 +17,7 @@ import { readSeed } from "../service/seeds.js";
 import { ServiceError } from "../service/service.js";
 
 const SNIFFED_BYTES = 65536;
+const LARGE_PX = 1024 ** 2; // compressed from here on
 const DRAWN = "drawn";
 
 const $ = (id) => document.getElementById(id);
@@ -53,27 +55,17 @@ export class MaskPanel extends EventTarget {
     });
   }
 
-  get labels() {
-    return this.#editor.labels;
-  }
-
-  get width() {
-    return this.#editor.width;
-  }
-
-  get height() {
-    return this.#editor.height;
-  }
-
-  get nuclei() {
-    return this.#editor.nuclei;
-  }
-
-  /** @returns {MaskFile} the file that was opened, or what has become of it as .npy */
-  file() {
-    if (this.#source !== null) return this.#source;
-    const npy = encodeNpy(this.labels, this.width, this.height);
-    return { blob: new Blob([npy]), name: "mask.npy", fields: {} };
+  /**
+   * The mask as it is now; it may be drawn on meanwhile.
+   *
+   * @returns {Promise<{file: MaskFile, labels: Int32Array, width: number, height: number,
+   *   nuclei: number}>} file: the one that was opened, or what has become of it
+   */
+  async snapshot() {
+    const { width, height, nuclei } = this.#editor;
+    const source = this.#source;
+    const labels = this.#editor.labels.slice();
+    return { file: source ?? (await fileOf(labels, width, height)), labels, width, height, nuclei };
   }
 
   /** @param {string[]} organs whose nuclei can be drawn */
@@ -194,11 +186,19 @@ export class MaskPanel extends EventTarget {
   }
 
   #showFacts() {
-    const { width, height, nuclei } = this;
+    const { width, height, nuclei } = this.#editor;
     $("mask-facts").textContent =
       `${width} × ${height} px, ${counted(nuclei, "nucleus", "nuclei")} · ${this.#name}` +
       (this.#edited && this.#name !== DRAWN ? ", edited" : "");
   }
+}
+
+/** Small ones as .npy, which is read back without the service. @returns {Promise<MaskFile>} */
+async function fileOf(labels, width, height) {
+  if (labels.length > LARGE_PX) {
+    return { blob: await encodeTiff(labels, width, height), name: "mask.tif", fields: {} };
+  }
+  return { blob: new Blob([encodeNpy(labels, width, height)]), name: "mask.npy", fields: {} };
 }
 
 /** Whether the file is of a format that does not say how large its image is. */

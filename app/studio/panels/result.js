@@ -11,6 +11,7 @@
  * @property {import("./style.js").Style} style
  * @property {string} seed
  * @property {number} n
+ * @property {string} [mpp] as in Wish; older runs have none
  * @property {import("../service/synthesis.js").Output[]} outputs
  */
 
@@ -121,11 +122,12 @@ export class ResultPanel {
   }
 
   #showFacts({ seed, sha256 }) {
-    const { width, height, nuclei, style } = this.#run;
+    const { width, height, nuclei, style, mpp } = this.#run;
     const fact = (name, value) => [`${name} `, element("b", {}, value), " · "];
     const facts = [
       ...fact("Style", styleWords(style)),
       ...fact("Mask", `${width} × ${height} px, ${counted(nuclei, "nucleus", "nuclei")}`),
+      ...(mpp ? fact("Pixel size", `${mpp} µm`) : []),
       ...fact("Seed", seed),
       ...(sha256 ? fact("SHA-256", `${sha256.slice(0, 16)}…`) : []),
     ];

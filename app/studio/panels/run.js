@@ -1,10 +1,11 @@
-/** Seed and number of tiles, and the run itself. */
+/** Seed, number of tiles and pixel size, and the run itself. */
 
 import { clearProblem, showProblem, wasStopped } from "../parts/problem.js";
 import { counted, isValid } from "../parts/inputs.js";
 import { randomSeed, readSeed } from "../service/seeds.js";
 import { ServiceError } from "../service/service.js";
-import { cancelJob, synthesize } from "../service/synthesis.js";
+import { cancelJob } from "../service/jobs.js";
+import { synthesize } from "../service/synthesis.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -36,21 +37,25 @@ export class RunPanel extends EventTarget {
     });
   }
 
-  /** @returns {{seed: string, n: number} | null} null: the user was told what is wrong */
+  /**
+   * @returns {{seed: string, n: number, mpp: string} | null} null: another run is on, or the user was
+   *   told what is wrong
+   */
   wish() {
-    if (!isValid($("tiles"))) return null;
+    if (this.#current !== null || !isValid($("tiles"), $("mpp"))) return null;
     if (!this.#locked) $("seed").value = randomSeed();
     const seed = readSeed($("seed").value);
-    if (seed !== null) return { seed, n: $("tiles").valueAsNumber };
+    if (seed !== null) return { seed, n: $("tiles").valueAsNumber, mpp: $("mpp").value };
     this.fail(new ServiceError("parameter_invalid", "The seed: a whole number from 0 to 2^63 - 1."));
     $("seed").focus();
     return null;
   }
 
-  /** @param {string} seed @param {number} n */
-  show(seed, n) {
+  /** @param {import("./result.js").Run} run whose values are put back */
+  show({ seed, n, mpp = "" }) {
     $("seed").value = seed;
     $("tiles").value = String(n);
+    $("mpp").value = mpp;
   }
 
   /** Unlocks the seed: the next run takes a new one. */

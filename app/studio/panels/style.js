@@ -11,6 +11,7 @@ import { acceptFiles, choices } from "../parts/inputs.js";
 import { showProblem } from "../parts/problem.js";
 import { pause } from "../service/patience.js";
 import { ServiceError } from "../service/service.js";
+import { CustomStyles } from "./custom-styles.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -23,11 +24,16 @@ export class StylePanel {
   #sliders = new Map();
   /** @type {{blob: Blob, name: string} | null} */
   #image = null;
+  #custom;
 
   /** @param {import("../service/service.js").Service} service */
   constructor(service) {
     this.#service = service;
     this.#from = choices($("style-panel"), "style-from");
+    this.#custom = new CustomStyles(service);
+    this.#custom.addEventListener("keep", ({ detail }) => this.#add(detail));
+    this.#custom.addEventListener("delete", ({ detail }) => this.#remove(detail));
+    $("organs").addEventListener("change", () => this.#showChosen());
     acceptFiles([$("style-panel")], $("style-file"), async (file) => {
       // A copy: the file on the disk may change before it is sent again.
       this.#chooseImage(new Blob([await file.arrayBuffer()], { type: file.type }), file.name);
@@ -45,13 +51,9 @@ export class StylePanel {
     try {
       const { styles: all } = await this.#service.json("styles");
       const styles = all.filter(({ outdated }) => !outdated);
-      $("organs").append(...styles.map(({ name }) => this.#organ(name, name === preferred)));
-      $("mix").append(...styles.map(({ name }) => this.#slider(name)));
-      if ($("organs").querySelector("input:checked") === null) {
-        $("organs").querySelector("input").checked = true;
-      }
-      this.#showShares();
-      for (const style of styles) this.#thumbnails.set(style.name, this.#loadThumbnail(style));
+      for (const style of styles) this.#add(style);
+      const first = styles.find(({ name }) => name === preferred) ?? styles[0];
+      this.#choose(first.name);
       onOrgans(styles.filter(({ organ }) => organ !== null).map(({ organ }) => organ));
     } catch (error) {
       const run = () => this.load(preferred, onOrgans);
@@ -84,9 +86,7 @@ export class StylePanel {
       for (const [organ, slider] of this.#sliders) slider.value = String(style.weights[organ] ?? 0);
       this.#showShares();
     } else {
-      for (const radio of $("organs").querySelectorAll("input")) {
-        radio.checked = radio.value === style.organ;
-      }
+      this.#choose(style.organ);
     }
   }
 
@@ -99,6 +99,38 @@ export class StylePanel {
     } catch {
       return null; // a TIFF, which browsers do not show
     }
+  }
+
+  /** @param {any} style its document */
+  #add(style) {
+    const { name, kind } = style;
+    if (this.#sliders.has(name)) return; // the same image was kept before
+    if (kind === "custom") this.#custom.names.add(name);
+    $("organs").append(this.#organ(name));
+    $("mix").append(this.#slider(name));
+    this.#showShares();
+    this.#thumbnails.set(name, this.#loadThumbnail(style));
+  }
+
+  /** @param {string} name */
+  #remove(name) {
+    $("organs").querySelector(`input[value="${CSS.escape(name)}"]`).closest("label").remove();
+    this.#sliders.get(name).closest("label").remove();
+    this.#sliders.delete(name);
+    this.#thumbnails.delete(name);
+    this.#showShares();
+    const next = $("organs").querySelector("input");
+    this.#choose(next.value);
+    next.focus(); // the button that had the focus is gone
+  }
+
+  #choose(organ) {
+    for (const radio of $("organs").querySelectorAll("input")) radio.checked = radio.value === organ;
+    this.#showChosen();
+  }
+
+  #showChosen() {
+    this.#custom.showChosen($("organs").querySelector("input:checked")?.value ?? null);
   }
 
   async #thumbnail(organ) {
@@ -117,8 +149,8 @@ export class StylePanel {
     return weights;
   }
 
-  #organ(organ, checked) {
-    const radio = element("input", { type: "radio", name: "organ", value: organ, checked });
+  #organ(organ) {
+    const radio = element("input", { type: "radio", name: "organ", value: organ });
     const image = element("img", { alt: "", width: 128, height: 128, attributes: { "data-organ": organ } });
     return element("label", { className: "organ" }, radio, element("span", {}, image, organ));
   }
@@ -144,14 +176,16 @@ export class StylePanel {
 
   /** With the API key, hence not by an address in the page. They are painted as the service starts. */
   async #loadThumbnail({ name, links }) {
-    if (links.thumbnail === null) return null; // a custom style
+    const images = document.querySelectorAll(`img[data-organ="${CSS.escape(name)}"]`);
+    if (links.thumbnail === null) { // a custom style
+      for (const image of images) image.replaceWith(element("span", { className: "initial", ariaHidden: "true" }, name[0]));
+      return null;
+    }
     const signal = AbortSignal.timeout(120_000);
     for (;;) {
       try {
         const url = URL.createObjectURL(await this.#service.blob(links.thumbnail, { signal }));
-        for (const image of document.querySelectorAll(`img[data-organ="${CSS.escape(name)}"]`)) {
-          image.src = url;
-        }
+        for (const image of images) image.src = url;
         return url;
       } catch (error) {
         if (error.code !== "not_ready") return null; // a style without a picture can be used all the same
@@ -168,6 +202,7 @@ export class StylePanel {
     picture.addEventListener("error", () => picture.remove(), { once: true });
     figure.replaceChildren(picture, element("figcaption", {}, name));
     figure.hidden = false;
+    this.#custom.offer(this.#image);
   }
 
   /** Stripes of the organs, each as wide as its share. */

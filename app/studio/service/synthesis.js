@@ -3,41 +3,28 @@
  *
  * @typedef {import("../panels/mask.js").MaskFile} MaskFile
  * @typedef {import("../panels/style.js").Style} Style
- * @typedef {{mask: MaskFile, style: Style, seed: string, n: number}} Wish
+ * @typedef {object} Wish
+ * @property {MaskFile} mask
+ * @property {Style} style
+ * @property {string} seed
+ * @property {number} n tiles
+ * @property {string} mpp micrometres per pixel of the mask and the image; "": the network's
  * @typedef {{blob: Blob, seed: string, sha256: string, manifest: string}} Output
  */
 
-import { followJob } from "./events.js";
-import { patiently } from "./patience.js";
-import { ServiceError } from "./service.js";
+import { runJob } from "./jobs.js";
 
 /**
  * @param {import("./service.js").Service} service
  * @param {Wish} wish
- * @param {object} options
- * @param {AbortSignal} options.signal stops waiting; the job itself is canceled with `cancelJob`
- * @param {(job: any) => void} options.onJob the job document whenever it changes
- * @param {(secondsLeft: number, error: ServiceError) => void} options.onWait the service is busy
- * @param {() => void} options.onBreak the connection is lost and made again
+ * @param {object} options as of `runJob`
  * @returns {Promise<{id: string, createdAt: string, outputs: Output[]}>}
  * @throws {ServiceError} it failed, or was canceled
  */
-export async function synthesize(service, wish, { signal, onJob, onWait, onBreak }) {
-  const options = { method: "POST", headers: { Prefer: "respond-async" }, signal };
-  const send = () => service.json("synthesize", { ...options, body: formOf(wish) });
-  let job = await patiently(send, { signal, onWait });
-  const told = (changed) => onJob((job = changed));
-  told(job);
-  await followJob(service, job.links.events, { signal, onJob: told, onBreak });
-  if (job.status === "canceled") throw new ServiceError("job_canceled", "The job was canceled.");
-  if (job.status === "failed") throw new ServiceError(job.error.code, job.error.detail);
-  const outputs = await Promise.all(job.outputs.map((output) => fetchOutput(service, output, signal)));
-  return { id: job.id, createdAt: job.created_at, outputs };
-}
-
-/** @param {import("./service.js").Service} service @param {any} job its document */
-export async function cancelJob(service, job) {
-  if (job.links.cancel !== null) await service.request(job.links.cancel, { method: "DELETE" });
+export async function synthesize(service, wish, options) {
+  const job = await runJob(service, "synthesize", () => formOf(wish), options);
+  const fetched = job.outputs.map((output) => fetchOutput(service, output, options.signal));
+  return { id: job.id, createdAt: job.created_at, outputs: await Promise.all(fetched) };
 }
 
 async function fetchOutput(service, { href, manifest, seed, sha256 }, signal) {
@@ -48,7 +35,7 @@ async function fetchOutput(service, { href, manifest, seed, sha256 }, signal) {
   return { blob, seed, sha256, manifest: made };
 }
 
-function formOf({ mask, style, seed, n }) {
+function formOf({ mask, style, seed, n, mpp }) {
   const form = new FormData();
   form.set("mask", mask.blob, mask.name);
   for (const [field, value] of Object.entries(mask.fields)) form.set(field, value);
@@ -57,5 +44,6 @@ function formOf({ mask, style, seed, n }) {
   else form.set("style", style.blob, style.name);
   form.set("seed", seed);
   form.set("n", String(n));
+  if (mpp) form.set("mpp", mpp);
   return form;
 }

@@ -5,6 +5,7 @@ import { History } from "/editor/history.js";
 import { LabelImage } from "/editor/label-image.js";
 import { MaskEditor } from "/editor/mask-editor.js";
 import * as npy from "/editor/npy.js";
+import * as tiff from "/editor/tiff.js";
 import * as outlines from "/editor/outlines.js";
 import * as raster from "/editor/raster.js";
 
@@ -21,5 +22,5 @@ function begin() {
 }
 
 begin();
-Object.assign(window, { begin, colours, npy, outlines, raster, History, LabelImage });
+Object.assign(window, { begin, colours, npy, outlines, raster, tiff, History, LabelImage });
 document.documentElement.dataset.ready = "true";
