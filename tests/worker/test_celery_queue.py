@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from model.errors import StoreUnavailable
-from tests.worker.test_jobs import REQUEST
+from tests.worker.records import REQUEST
 from worker.celery_queue import CeleryQueue
 from worker.health import Health
 from worker.jobs import Failure, new_job_id

@@ -10,7 +10,7 @@ from model.errors import (
     StorageUnavailable,
     StoreUnavailable,
 )
-from tests.worker.test_jobs import REQUEST
+from tests.worker.records import REQUEST
 from worker.dataset.part import divide
 from worker.dataset.request import DatasetRequest
 from worker.housekeeping import Housekeeper

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from model.errors import JobExpired, SettingsInvalid, StoreUnavailable
-from tests.worker.test_jobs import FAILURE, LEASE_S, REQUEST, create, finished, start
+from tests.worker.records import FAILURE, LEASE_S, REQUEST, create, finished, start
 from worker.jobs import Idempotency, JobState, Output, new_job_id
 from worker.redis_client import connect
 from worker.redis_jobs import RedisJobs

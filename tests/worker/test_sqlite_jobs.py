@@ -7,7 +7,7 @@ import pytest
 
 from model.errors import SettingsInvalid, StoreUnavailable
 from tests.small_disk import run_on_a_small_disk
-from tests.worker.test_jobs import create, start
+from tests.worker.records import create, start
 from worker.jobs import JobState, Progress
 from worker.sqlite_jobs import SqliteJobs
 
@@ -93,7 +93,7 @@ _FILL_THE_DISK = """
 import sys
 from pathlib import Path
 from model.errors import StoreUnavailable
-from tests.worker.test_jobs import create, start
+from tests.worker.records import create, start
 from worker.jobs import JobState, Progress
 from worker.sqlite_jobs import SqliteJobs
 
