@@ -22,6 +22,7 @@ from model.encoder import StyleEncoder
 from model.errors import StyleTooSmall, StyleUnreadable
 from model.generator import Generator
 from model.mask import Labels
+from model.mirror import mirrored, mirrored_maps
 from model.pixels import channels_last, image_to_pm1, pm1_to_images
 from model.side_by_side import SideBySide
 from model.styles import StyleBank, StyleVector
@@ -286,9 +287,12 @@ class Synthesizer:
             filling = real[-1:].expand(size - len(arrays), *real.shape[1:])
             return torch.cat([real, filling]) if len(filling) else real
 
-        layout = channels_last(batch([tile.layout.maps for tile in tiles]))
+        direction = self.generator.config.direction
+        maps = [mirrored_maps(tile.layout.maps, tile.mirror, direction) for tile in tiles]
+        layout = channels_last(batch(maps))
         style = batch([tile.style for tile in tiles])
-        noise = [batch(planes) for planes in zip(*(tile.noise for tile in tiles), strict=True)]
+        stages = zip(*(_mirrored_noise(tile) for tile in tiles), strict=True)
+        noise = [batch(planes) for planes in stages]
         with devices.computing_in(self.precision, self.device):
             painted = self.generator(layout, style, noise)
         images = pm1_to_images(painted[: len(tiles)])
@@ -299,7 +303,13 @@ def _shape(window: Window) -> tuple[int, int]:
     return window.height, window.width
 
 
+def _mirrored_noise(tile: TileInput) -> list[NDArray[np.float32]]:
+    return [mirrored(planes, tile.mirror, axes=(1, 2)) for planes in tile.noise]
+
+
 def _cropped(image_u8: NDArray[np.uint8], tile: TileInput) -> NDArray[np.uint8]:
+    """The tile, as in the mask, without its margin."""
+    image_u8 = mirrored(image_u8, tile.mirror, axes=(0, 1))
     margin, (height, width) = tile.layout.margin, tile.layout.size
     return image_u8[margin : margin + height, margin : margin + width].copy()
 

@@ -14,6 +14,7 @@ from model.config import NetworkConfig
 from model.errors import MaskTooLarge, MaskTooSmall, ParameterInvalid
 from model.layout import layout_maps
 from model.mask import Labels
+from model.mirror import PLAIN, Mirror, mirror_of
 from model.noise import noise_window
 from model.styles import StyleVector
 
@@ -47,11 +48,13 @@ class TileInput:
     layout: may be shared by tiles of the same mask.
     noise: one (planes, h, w) float32 a stage.
     style: (D,) float32.
+    mirror: in which the network shall see layout and noise, which are as in the mask here.
     """
 
     layout: PaddedLayout
     noise: tuple[NDArray[np.float32], ...]
     style: StyleVector
+    mirror: Mirror = PLAIN
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -118,7 +121,9 @@ def tile_input(
         _noise(seed, stage, shape, origin, layout.shape[0] // shape[1])
         for stage, shape in enumerate(noise_shapes)
     )
-    return TileInput(layout, noise, style.astype(np.float32))
+    # Without noise the seed has no say: a mask and a style have one tile.
+    mirror = mirror_of(seed) if config.noise else PLAIN
+    return TileInput(layout, noise, style.astype(np.float32), mirror)
 
 
 def margin_px(config: NetworkConfig) -> int:

@@ -43,6 +43,7 @@ NAMES = {
     "lab_own_to_foreign": "Lab distance, own to foreign",
     "lab_foreign_to_foreign": "Lab distance, foreign to foreign",
     "gradient_energy": "gradient energy",
+    "preferred_direction": "preferred direction of edges",
     "border_band": "border, band of 8 px",
     "border_worst_gradient": "border, worst line",
     "border_worst_step": "border, worst signed step",

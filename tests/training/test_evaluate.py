@@ -212,6 +212,7 @@ class TestVerdicts:
             "lab_distance",
             "lab_foreign_over_own",
             "gradient_energy",
+            "preferred_direction",
             "border_worst_step",
             "grid_worst_step",
             "grid_worst_gradient",

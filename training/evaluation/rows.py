@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.metrics.direction import edge_direction, preferred_direction
 from training.metrics.frames import Step, measure_frames, worst_signed, worst_size
 from training.metrics.frechet import Features, frechet_distance
 from training.metrics.stain import gradient_energy, haematoxylin_auc, lab_distance, mean_lab
@@ -15,6 +16,7 @@ Values = NDArray[np.float64]
 LARGEST_LAB_DISTANCE = 6.0
 SMALLEST_STYLE_RATIO = 2.0
 GRADIENT_ENERGY = (0.75, 1.3)
+LARGEST_PREFERENCE = 0.06
 LARGEST_OVER_PAINTED = 0.30
 # Real training against real test tiles differ by a factor of up to 1.12 in a border line and
 # 1.09 in a phase of the grid (JPEG's 8 px); their signed steps reach .04 at the border and .01
@@ -72,16 +74,20 @@ class Row:
 
 @dataclass(frozen=True)
 class TileStatistics:
-    """Per tile: haematoxylin AUC (N,), mean L*a*b* (N, 3), gradient energy (N,)."""
+    """Per tile: haematoxylin AUC (N,), mean L*a*b* (N, 3), gradient energy (N,), direction of the
+    edges (N,), complex."""
 
     auc: Values
     lab: Values
     energy: Values
+    direction: NDArray[np.complex128]
 
     def take(self, positions: Sequence[int]) -> "TileStatistics":
         """The statistics at these positions, in this order."""
         chosen = np.array(positions, dtype=np.intp)
-        return TileStatistics(self.auc[chosen], self.lab[chosen], self.energy[chosen])
+        return TileStatistics(
+            self.auc[chosen], self.lab[chosen], self.energy[chosen], self.direction[chosen]
+        )
 
 
 def tile_statistics(
@@ -90,13 +96,16 @@ def tile_statistics(
     advance: Callable[[], object] = lambda: None,
 ) -> TileStatistics:
     """Statistics of tiles with their masks, in order; ``advance`` is called after each."""
-    auc, lab, energy = [], [], []
+    auc, lab, energy, direction = [], [], [], []
     for image_u8, mask_labels in zip(images_u8, masks, strict=True):
         auc.append(haematoxylin_auc(image_u8, mask_labels))
         lab.append(mean_lab(image_u8))
         energy.append(gradient_energy(image_u8))
+        direction.append(edge_direction(image_u8))
         advance()
-    return TileStatistics(np.array(auc), np.array(lab).reshape(-1, 3), np.array(energy))
+    return TileStatistics(
+        np.array(auc), np.array(lab).reshape(-1, 3), np.array(energy), np.array(direction, complex)
+    )
 
 
 @dataclass(frozen=True)
@@ -179,7 +188,14 @@ def texture_rows(c: Comparison) -> list[Row]:
             real=float(np.median(_energy_ratio(c.real, c.style))),
             low=low,
             high=high,
-        )
+        ),
+        Row(
+            "preferred_direction",
+            preferred_direction(c.synthetic.direction),
+            "mean direction of the edges over all tiles: 0 if there is none, 1 if all are parallel",
+            real=preferred_direction(c.real.direction),
+            high=LARGEST_PREFERENCE,
+        ),
     ]
 
 

@@ -51,13 +51,18 @@ def lab_distance(lab_a: NDArray[np.float64], lab_b: NDArray[np.float64]) -> NDAr
     return np.asarray(np.linalg.norm(lab_a - lab_b, axis=-1), dtype=np.float64)
 
 
+def luminance(image_u8: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(H, W) in [0, 1] of an image (H, W, 3)."""
+    return np.asarray(image_u8 @ _LUMINANCE / 255, dtype=np.float64)
+
+
 def gradient_energy(image_u8: NDArray[np.uint8]) -> float:
     """Mean squared gradient of the luminance in [0, 1] per pixel: how much texture there is.
 
     Forward differences, not Sobel: Sobel smooths across the gradient and would hide both the
     grain of chromatin and pixel noise.
     """
-    luminance = image_u8 @ _LUMINANCE / 255
-    across = np.square(np.diff(luminance, axis=1)).mean()
-    down = np.square(np.diff(luminance, axis=0)).mean()
+    light = luminance(image_u8)
+    across = np.square(np.diff(light, axis=1)).mean()
+    down = np.square(np.diff(light, axis=0)).mean()
     return float(across + down)
