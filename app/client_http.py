@@ -7,7 +7,14 @@ from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import httpx2 as httpx
+
+try:
+    import httpx2 as httpx
+except ModuleNotFoundError:
+    raise ModuleNotFoundError(
+        "The client needs httpx2, which is not installed. In the checkout of SIAN run "
+        "pip install --constraint constraints.txt '.[client]'."
+    ) from None
 
 from app.client_calls import Call, Flow, Pause, Reply, Result, Unreachable
 

@@ -112,14 +112,22 @@ async function compareBytes(before, after) {
     const [a, b] = await Promise.all([bytesOf(before[i]), bytesOf(output)]);
     const same = a.length === b.length && a.every((byte, at) => byte === b[at]);
     if (!same || before[i].sha256 !== output.sha256) {
-      const words =
-        "The bytes differ. The service has another checkpoint, version or device than it had then: " +
-        "compare the two manifests.";
-      return { same: false, words };
+      return { same: false, words: whyDifferent(before[i], output) };
     }
   }
   const hashes = after.map(({ sha256 }) => sha256).join(", ");
   return { same: true, words: `The same bytes as before. SHA-256 of both: ${hashes}` };
+}
+
+function whyDifferent(before, after) {
+  const styleIn = ({ manifest }) => JSON.stringify(JSON.parse(manifest).style);
+  if (styleIn(before) !== styleIn(after)) {
+    return "The bytes differ: the style of this name is another one now. Compare the two manifests.";
+  }
+  return (
+    "The bytes differ. The service has another checkpoint, version or device than it had then: " +
+    "compare the two manifests."
+  );
 }
 
 async function showExample() {
@@ -136,7 +144,11 @@ masks.addEventListener("edit", () => {
   showView("mask");
   $("mask-view").querySelector("canvas[tabindex]").focus();
 });
-masks.addEventListener("open", () => showView("mask"));
+masks.addEventListener("open", ({ detail }) => {
+  showView("mask");
+  runs.setMask(detail);
+});
+styles.addEventListener("change", () => runs.clear());
 for (const radio of $("stage-views").querySelectorAll("input")) {
   radio.addEventListener("change", () => showView(radio.value));
 }
@@ -154,4 +166,5 @@ await styles.load(EXAMPLE.organ, (organs) => {
   masks.setOrgans(organs);
   datasets.setOrgans(organs);
 });
+result.showStyle();
 document.documentElement.dataset.ready = "";

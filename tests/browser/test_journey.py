@@ -6,6 +6,7 @@ import json
 import zipfile
 
 import numpy as np
+import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
@@ -125,6 +126,7 @@ def test_a_large_mask_gives_a_file_to_download(studio: Studio):
     canvas = studio.page.get_by_role("application", name="Instance mask")
     canvas.click()
     studio.expect_mask(1040, 64, "1 nucleus")
+    expect(studio.page.get_by_label("Tiles", exact=True)).to_have_attribute("max", "1")
     studio.make()
     expect(studio.page.get_by_text("The tile is ready, as a TIFF.")).to_be_visible()
     with studio.page.expect_download() as waiting:
@@ -138,6 +140,11 @@ def test_an_image_is_kept_as_a_style_and_deleted(serve, visit):
     page = studio.page
     organs = studio.group("Organ")
     presets = organs.get_by_role("radio").count()
+    studio.page.get_by_role("link", name="Datasets").click()
+    pictures = page.locator("#dataset-organ-list img")
+    expect(page.locator("#dataset-organ-list img[src]")).to_have_count(presets, timeout=TILE_MS)
+    assert pictures.count() == presets
+    page.get_by_role("link", name="Tile").click()
     studio.choose("Where the style comes from", "Image")
     expect(page.get_by_role("button", name="Keep the style")).to_be_hidden()
     page.locator("#style-file").set_input_files(
@@ -165,13 +172,50 @@ def test_an_image_is_kept_as_a_style_and_deleted(serve, visit):
     studio.choose("Organ", "ward-3")
     studio.make()
     expect(page.locator("#tile-facts")).to_contain_text("Style ward-3")
+    compared = studio.group("What the tile is compared with").get_by_role("radio", name="Style")
+    expect(compared).to_be_disabled()  # the service keeps no picture of it
     page.get_by_role("button", name="Delete it").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete it").click()
     expect(organs.get_by_role("radio")).to_have_count(presets)
     expect(organs.get_by_role("radio").first).to_be_checked()
     expect(organs.get_by_role("radio").first).to_be_focused()
-    studio.provoked.add("404")
     assert page.request.get(f"{studio.address}/styles/ward-3").status == 404
+    page.get_by_role("link", name="Gallery").click()
+    page.get_by_role("button", name="Same again").click()
+    expect(studio.problem).to_contain_text("There is no such style")
+    expect(studio.problem.get_by_role("button", name="Try again")).to_have_count(0)
+
+    studio.choose("Where the style comes from", "Image")
+    expect(studio.problem).to_have_count(0)  # another choice may be right
+    page.locator("#style-file").set_input_files(
+        {"name": "other.png", "mimeType": "image/png", "buffer": style_png(seed=1)}
+    )
+    expect(name).to_have_value("")
+    name.fill("ward-3")
+    page.get_by_role("button", name="Keep the style").click()
+    expect(words).to_be_visible(timeout=TILE_MS)
+    page.get_by_role("link", name="Gallery").click()
+    page.get_by_role("button", name="Same again").click()
+    studio.wait_for_tile()
+    expect(page.locator("#tile-proof")).to_contain_text("the style of this name is another one now")
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        (b"no image", "This style image cannot be read"),
+        (style_png(side=40), "The style image is too small"),
+    ],
+)
+def test_a_wrong_style_image_is_refused_at_once(studio: Studio, file, words):
+    studio.choose("Where the style comes from", "Image")
+    image = studio.page.locator("#style-file")
+    image.set_input_files({"name": "wrong.png", "mimeType": "image/png", "buffer": file})
+    expect(studio.problem).to_contain_text(words)
+    expect(studio.page.get_by_role("button", name="Keep the style")).to_be_hidden()
+    image.set_input_files({"name": "good.png", "mimeType": "image/png", "buffer": style_png()})
+    expect(studio.problem).to_have_count(0)
+    expect(studio.page.get_by_role("button", name="Keep the style")).to_be_visible()
 
 
 def test_the_pixel_size_is_that_of_the_mask_and_comes_back(studio: Studio):
@@ -204,7 +248,7 @@ def test_a_large_mask_that_was_drawn_on_is_small_enough_to_send(studio: Studio):
         studio.start()
     assert waiting.value.status == 202
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(studio.problem).to_contain_text("canceled", timeout=TILE_MS)
+    expect(page.get_by_text("Canceled: nothing was kept.")).to_be_visible(timeout=TILE_MS)
 
 
 def test_a_custom_style_beside_the_presets(serve, visit):

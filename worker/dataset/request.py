@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from model.errors import ParameterInvalid
 from model.formats import MaskFormat
 from model.nuclei import SMALLEST_PX
-from model.nuclei_statistics import organs_with_statistics
+from model.nuclei_statistics import POOLED, organs_with_statistics
 from model.styles import StyleBank, shares_of
 from model.tile import LARGEST_MASK_PX
 from worker.random_masks import MaskRequest
@@ -66,19 +66,21 @@ class DatasetRequest:
         self._check_organs()
 
     def _check_organs(self) -> None:
-        fitted = organs_with_statistics()
+        fitted = [organ for organ in organs_with_statistics() if organ != POOLED]
         for organ, weight in self.organs.items():
             if organ not in fitted:
                 raise ParameterInvalid(
-                    f"There are no nucleus statistics for {organ!r}. Choose from "
-                    f"{', '.join(fitted)}."
+                    f"The organs of a dataset have statistics of their nuclei, which {organ!r} has "
+                    f"not. Choose from {', '.join(fitted)}."
                 )
             if not math.isfinite(weight) or weight < 0:
                 raise ParameterInvalid(
                     f"The weight of {organ!r} is {weight}; it must be a number from 0 on."
                 )
         if not sum(self.organs.values()) > 0:
-            raise ParameterInvalid('Name an organ at least, such as {"kidney": 1}.')
+            raise ParameterInvalid(
+                'No organ has a weight above 0. Give one to an organ, such as {"kidney": 1}.'
+            )
 
     def check_styles(self, bank: StyleBank) -> None:
         """Raises StyleUnknown for an organ that the checkpoint has no preset of."""

@@ -6,6 +6,8 @@ import { clearProblem, showProblem, wasStopped } from "../parts/problem.js";
 import { runJob } from "../service/jobs.js";
 import { ServiceError } from "../service/service.js";
 
+const HINT = "Once kept, it is among the organs, for everybody who uses this service.";
+
 const $ = (id) => document.getElementById(id);
 
 /** Dispatches "keep" with the document of a style as `detail`, and "delete" with its name. */
@@ -36,6 +38,8 @@ export class CustomStyles extends EventTarget {
   offer(image) {
     this.#work.abort();
     this.#image = image;
+    $("style-name").value = "";
+    this.#say(HINT);
     $("style-keep").hidden = false;
   }
 
@@ -92,7 +96,9 @@ export class CustomStyles extends EventTarget {
 
   async #delete() {
     const name = this.#chosen;
-    const question = `Nobody who uses this service can choose ${name} any more.`;
+    const question =
+      `Nobody who uses this service can choose ${name} any more. Tiles of it stay in the gallery, ` +
+      "but cannot be made again.";
     if (!(await confirm("Delete the style?", question, "Delete it", "Keep it"))) return;
     try {
       await this.#service.request(`styles/${encodeURIComponent(name)}`, { method: "DELETE" });

@@ -72,6 +72,7 @@ export class GalleryPanel extends EventTarget {
       onclick: () => this.attempt(() => this.#remove(run)),
     }, "Delete");
     const tiles = run.outputs.length > 1 ? `, ${run.outputs.length} tiles` : "";
+    const mpp = run.mpp ? ` of ${run.mpp} µm` : "";
     return element(
       "li",
       { className: "card" },
@@ -80,7 +81,7 @@ export class GalleryPanel extends EventTarget {
         "div",
         { className: "card-text" },
         element("h3", {}, words),
-        element("p", { className: "hint" }, `${counted(run.nuclei, "nucleus", "nuclei")}, ${run.width} × ${run.height} px${tiles}`),
+        element("p", { className: "hint" }, `${counted(run.nuclei, "nucleus", "nuclei")}, ${run.width} × ${run.height} px${mpp}${tiles}`),
         element("p", { className: "hint" }, `Seed ${run.seed}`),
         element("p", { className: "hint" }, when),
       ),

@@ -22,7 +22,10 @@ const DRAWN = "drawn";
 
 const $ = (id) => document.getElementById(id);
 
-/** Dispatches "edit" when the mask shall be drawn on, and "open" when another one was opened. */
+/**
+ * Dispatches "edit" when the mask shall be drawn on, and "open" with its width and height as `detail`
+ * when another one was opened.
+ */
 export class MaskPanel extends EventTarget {
   #service;
   #editor;
@@ -91,7 +94,7 @@ export class MaskPanel extends EventTarget {
     this.#source = source;
     this.#edited = false;
     this.#showFacts();
-    this.dispatchEvent(new Event("open"));
+    this.dispatchEvent(new CustomEvent("open", { detail: { width, height } }));
   }
 
   /** @returns {Promise<{labels: Int32Array, width: number, height: number}>} what a file holds */

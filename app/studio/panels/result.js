@@ -74,7 +74,6 @@ export class ResultPanel {
     compare.addEventListener("divide", () => (divider.value = String(100 * compare.divider)));
     for (const radio of document.querySelectorAll("input[name=against]")) {
       radio.addEventListener("change", redraw(() => (compare.against = radio.value)));
-      radio.addEventListener("change", () => this.#showStyle());
     }
     const outlines = redraw(() => {
       const shown = $("outlines").checked;
@@ -108,15 +107,23 @@ export class ResultPanel {
     const { width, height } = run;
     const label = `Tile in the style of ${styleWords(run.style)}, ${counted(run.nuclei, "nucleus", "nuclei")}, beside its mask`;
     this.#compare.show({ labels: this.#labels, width, height, tile }, label);
-    await this.#showStyle();
+    this.showStyle(); // whose picture may take a moment
   }
 
-  async #showStyle() {
+  /** The picture of the style, to compare the tile with. */
+  async showStyle() {
     const compare = this.#compare;
     const { style } = this.#run;
     compare.style = null;
-    const picture = compare.against === "style" ? await this.#styles.picture(style) : null;
+    const picture = await this.#styles.picture(style);
     if (style !== this.#run.style) return;
+    const [mask, choice] = ["mask", "style"].map((value) => document.querySelector(`input[name=against][value=${value}]`));
+    choice.disabled = picture === null;
+    choice.parentElement.title = picture === null ? "There is no picture of this style." : "";
+    if (picture === null && choice.checked) {
+      mask.checked = true;
+      compare.against = "mask";
+    }
     compare.style = picture;
     compare.redraw();
   }

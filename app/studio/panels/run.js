@@ -1,13 +1,17 @@
 /** Seed, number of tiles and pixel size, and the run itself. */
 
-import { clearProblem, showProblem, wasStopped } from "../parts/problem.js";
+import { clearProblem, showNote, showProblem, wasStopped } from "../parts/problem.js";
 import { counted, isValid } from "../parts/inputs.js";
 import { randomSeed, readSeed } from "../service/seeds.js";
+import { mayPass } from "../service/words.js";
 import { ServiceError } from "../service/service.js";
 import { cancelJob } from "../service/jobs.js";
 import { synthesize } from "../service/synthesis.js";
 
 const $ = (id) => document.getElementById(id);
+
+const ONE_PASS_PX = 1024;
+const MOST_TILES = "16";
 
 const NOTES = {
   true: "Every run takes this seed.",
@@ -68,6 +72,19 @@ export class RunPanel extends EventTarget {
     showProblem(this.#problem, error);
   }
 
+  /** What was wrong may be right by now. */
+  clear() {
+    clearProblem(this.#problem);
+  }
+
+  /** @param {{width: number, height: number}} mask of a large one the service makes one tile a run */
+  setMask({ width, height }) {
+    const isLarge = Math.max(width, height) > ONE_PASS_PX;
+    $("tiles").max = isLarge ? "1" : MOST_TILES;
+    if (isLarge) $("tiles").value = "1";
+    this.clear();
+  }
+
   /**
    * Run a wish in sight of the user.
    *
@@ -88,7 +105,8 @@ export class RunPanel extends EventTarget {
         onBreak: () => this.#say("The connection was lost. Connecting again …"),
       });
     } catch (error) {
-      if (!wasStopped(error)) showProblem(this.#problem, error, this.#again());
+      if (error.code === "job_canceled") showNote(this.#problem, "Canceled: nothing was kept.");
+      else if (!wasStopped(error)) showProblem(this.#problem, error, mayPass(error.code) ? this.#again() : []);
       return null;
     } finally {
       this.#current = null;

@@ -8,14 +8,16 @@
 
 import { element } from "../editor/dom.js";
 import { acceptFiles, choices } from "../parts/inputs.js";
-import { showProblem } from "../parts/problem.js";
+import { clearProblem, showProblem } from "../parts/problem.js";
 import { pause } from "../service/patience.js";
 import { ServiceError } from "../service/service.js";
+import { checkStyleImage } from "../service/style-image.js";
 import { CustomStyles } from "./custom-styles.js";
 
 const $ = (id) => document.getElementById(id);
 
-export class StylePanel {
+/** Dispatches "change" when another style was chosen. */
+export class StylePanel extends EventTarget {
   #service;
   #from;
   /** By organ: the address of its thumbnail, null if there is none. @type {Map<string, Promise<string | null>>} */
@@ -28,16 +30,17 @@ export class StylePanel {
 
   /** @param {import("../service/service.js").Service} service */
   constructor(service) {
+    super();
     this.#service = service;
-    this.#from = choices($("style-panel"), "style-from");
+    this.#from = choices($("style-panel"), "style-from", () => this.#changed());
     this.#custom = new CustomStyles(service);
     this.#custom.addEventListener("keep", ({ detail }) => this.#add(detail));
     this.#custom.addEventListener("delete", ({ detail }) => this.#remove(detail));
-    $("organs").addEventListener("change", () => this.#showChosen());
-    acceptFiles([$("style-panel")], $("style-file"), async (file) => {
-      // A copy: the file on the disk may change before it is sent again.
-      this.#chooseImage(new Blob([await file.arrayBuffer()], { type: file.type }), file.name);
+    $("organs").addEventListener("change", () => {
+      this.#showChosen();
+      this.#changed();
     });
+    acceptFiles([$("style-panel")], $("style-file"), (file) => this.#open(file));
   }
 
   /**
@@ -101,6 +104,24 @@ export class StylePanel {
     }
   }
 
+  #changed() {
+    clearProblem($("style-problem"));
+    this.dispatchEvent(new Event("change"));
+  }
+
+  async #open(file) {
+    // A copy: the file on the disk may change before it is sent again.
+    const blob = new Blob([await file.arrayBuffer()], { type: file.type });
+    try {
+      await checkStyleImage(blob, file.name);
+      this.#chooseImage(blob, file.name);
+      this.#changed();
+    } catch (error) {
+      this.#from.value = "image";
+      showProblem($("style-problem"), error);
+    }
+  }
+
   /** @param {any} style its document */
   #add(style) {
     const { name, kind } = style;
@@ -158,7 +179,10 @@ export class StylePanel {
   #slider(organ) {
     const slider = element("input", { type: "range", min: "0", max: "100", value: "0" });
     if (this.#sliders.size < 2) slider.value = "50";
-    slider.addEventListener("input", () => this.#showShares());
+    slider.addEventListener("input", () => {
+      this.#showShares();
+      this.#changed();
+    });
     this.#sliders.set(organ, slider);
     const image = element("img", { alt: "", width: 28, height: 28, attributes: { "data-organ": organ } });
     return element("label", {}, image, element("span", {}, organ), slider, element("output"));
@@ -176,16 +200,17 @@ export class StylePanel {
 
   /** With the API key, hence not by an address in the page. They are painted as the service starts. */
   async #loadThumbnail({ name, links }) {
-    const images = document.querySelectorAll(`img[data-organ="${CSS.escape(name)}"]`);
+    // Looked for when it is there: the organs of a dataset come later than those of a tile.
+    const images = () => document.querySelectorAll(`img[data-organ="${CSS.escape(name)}"]`);
     if (links.thumbnail === null) { // a custom style
-      for (const image of images) image.replaceWith(element("span", { className: "initial", ariaHidden: "true" }, name[0]));
+      for (const image of images()) image.replaceWith(element("span", { className: "initial", ariaHidden: "true" }, name[0]));
       return null;
     }
     const signal = AbortSignal.timeout(120_000);
     for (;;) {
       try {
         const url = URL.createObjectURL(await this.#service.blob(links.thumbnail, { signal }));
-        for (const image of images) image.src = url;
+        for (const image of images()) image.src = url;
         return url;
       } catch (error) {
         if (error.code !== "not_ready") return null; // a style without a picture can be used all the same

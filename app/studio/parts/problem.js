@@ -32,6 +32,11 @@ export function showProblem(host, error, actions = []) {
   host.scrollIntoView({ block: "nearest" });
 }
 
+/** Something that is no problem. @param {HTMLElement} host is emptied first @param {string} words */
+export function showNote(host, words) {
+  host.replaceChildren(element("p", { className: "hint", role: "status" }, words));
+}
+
 /** @param {HTMLElement} host */
 export function clearProblem(host) {
   host.replaceChildren();

@@ -35,7 +35,10 @@ export const WORDS = {
   // The style
   style_missing: { title: "No style is chosen", advice: "Choose an organ, mix organs, or open an image." },
   style_conflict: { title: "More than one style was sent", advice: "Reload the page and choose one style." },
-  style_unknown: { title: "There is no such organ", advice: "Reload the page to see the organs there are, and choose one." },
+  style_unknown: {
+    title: "There is no such style",
+    advice: "It was deleted, or the service has another network now. Choose another one; a custom style can be kept again from its image.",
+  },
   style_unreadable: {
     title: "This style image cannot be read",
     advice: "Open a PNG, JPEG or TIFF in colour of H&E-stained tissue.",
@@ -50,7 +53,7 @@ export const WORDS = {
   styles_full: { title: "The service keeps as many styles as it may", advice: "Delete one that is not needed any more." },
   style_error: { title: "The style cannot be used", advice: "Choose another one." },
   // The request
-  parameter_invalid: { title: "A value is out of range", advice: "Correct the value that is named below." },
+  parameter_invalid: { title: "A field needs another value", advice: "Correct what is named below." },
   invalid_input: { title: "The input cannot be used", advice: "Correct what is named below." },
   upload_too_large: {
     title: "The upload is too large",
@@ -92,6 +95,18 @@ export const WORDS = {
   gallery_full: { title: "The gallery has no room for this run", advice: "Download the tiles now, or delete older runs and make them again." },
   page_mistake: { title: "The studio has a defect", advice: "Reload the page. Drawings that were run are in the gallery." },
 };
+
+/** Codes of what may be gone at another attempt. */
+const PASSING = new Set([
+  "deadline_exceeded", "http_error", "idempotency_mismatch", "internal_error", "job_expired", "job_unknown",
+  "not_ready", "out_of_memory", "queue_full", "rate_limited", "request_in_flight", "storage_unavailable",
+  "store_unavailable", "synthesis_failed", "try_again_later", "unreachable", "worker_lost", "worker_stalled",
+]);
+
+/** @param {string} code @returns {boolean} whether there is use in trying again as it is */
+export function mayPass(code) {
+  return PASSING.has(code);
+}
 
 /** @param {string} code @returns {Words} also for a code that this page does not know yet */
 export function wordsOf(code) {
