@@ -105,13 +105,24 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
 
 
+@torch.no_grad()
 def _load_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    parameters = [each for group in optimiser.param_groups for each in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         index, slot = key.split("/")
-        state.setdefault(int(index), {})[slot] = value
+        state.setdefault(int(index), {})[slot] = _laid_out(value, parameters[int(index)])
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
+    """A slot in the memory layout of its parameter, which the file does not keep. Fused Adam
+    walks parameter and moments in step: it refuses other strides on CUDA, and on the CPU pairs
+    the wrong elements without a word."""
+    if value.shape != parameter.shape:
+        return value  # the step count
+    return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value)
 
 
 def _check_config(values: dict[str, Any], config: RunConfig, path: Path) -> None:
