@@ -106,11 +106,19 @@ def mean_activation(tap: Tensor) -> Tensor:
 
 
 def kl_divergence(
-    mean: Tensor, log_variance: Tensor, reduction: Literal["batch_sum", "sample_mean"]
+    mean: Tensor,
+    log_variance: Tensor,
+    reduction: Literal["batch_sum", "sample_mean"],
+    *,
+    processes: int = 1,
 ) -> Tensor:
-    """KL(N(mean, var) || N(0, 1)) of (B, D): summed over the batch as in SPADE, or per sample."""
+    """KL(N(mean, var) || N(0, 1)) of (B, D): summed over the batch as in SPADE, or per sample.
+
+    processes: over which the batch is split. Their mean is then what one process finds in the
+    whole batch, for the sum as well.
+    """
     total = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
-    return total if reduction == "batch_sum" else total / mean.shape[0]
+    return processes * total if reduction == "batch_sum" else total / mean.shape[0]
 
 
 def style_regression(style_of_output: Tensor, style_used: Tensor) -> Tensor:

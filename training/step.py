@@ -108,7 +108,9 @@ class Stepper:
             if weights.perceptual:
                 terms["perceptual"] = losses.perceptual(pair.real_taps, pair.fake_taps)
             if weights.kld:
-                terms["kld"] = losses.kl_divergence(mean, log_variance, config.kld_reduction)
+                terms["kld"] = losses.kl_divergence(
+                    mean, log_variance, config.kld_reduction, processes=self.process.world
+                )
             if weights.regression:
                 answer, _, _ = self.encoder(fake)
                 terms["regression"] = losses.style_regression(answer, mean)

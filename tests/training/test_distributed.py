@@ -1,4 +1,4 @@
-"""Two real processes under torchrun against one: the same gradients, the same weights."""
+"""Two real processes under torchrun against one: the same gradients, weights and style loss."""
 
 import subprocess
 import sys
@@ -13,6 +13,10 @@ import torch
 from pathlib import Path
 from torch import nn
 from safetensors.torch import save_file
+from tests.networks import TINY
+from tests.training.fakes import CheapFeatures
+from training.config import LossWeights, TrainConfig
+from training.step import Stepper
 from training.distributed import average_gradients, average_values, broadcast
 from training.distributed import end_process, start_process
 
@@ -33,6 +37,22 @@ for _ in range(3):
     optimiser.step()
 mean = average_values(loss.detach().clone(), process)
 state = {k: v.contiguous() for k, v in model.state_dict().items()} | {"loss": mean}
+
+for reduction in ("batch_sum", "sample_mean"):
+    config = TrainConfig(
+        TINY, 64, 64, bn_px=64, discriminator_width=8, batch_size=4, precision="fp32",
+        weights=LossWeights(kld=1.0), kld_reduction=reduction,
+    )
+    torch.manual_seed(99)
+    batch = {
+        "layout": torch.rand(4, TINY.condition_channels, 64, 64),
+        "image": torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8),
+    }
+    batch["style"] = batch["image"]
+    share = 4 // process.world
+    ours = slice(process.rank * share, (process.rank + 1) * share)
+    terms = Stepper(config, CheapFeatures(), process)({k: v[ours] for k, v in batch.items()}, 0)
+    state[reduction] = average_values(terms["kld"], process)
 save_file(state, Path(sys.argv[1]) / f"{process.world}-{process.rank}.safetensors")
 end_process(process)
 """

@@ -1,6 +1,7 @@
 """Losses against closed forms and scikit-image's CIELAB."""
 
 import math
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -124,6 +125,20 @@ def test_kl_divergence_of_gaussians() -> None:
     assert kl_divergence(mean, log_variance, "sample_mean").item() == pytest.approx(3 * each)
     zero = torch.zeros(4, 3)
     assert kl_divergence(zero, zero, "batch_sum").item() == 0
+
+
+@pytest.mark.parametrize("reduction", ["batch_sum", "sample_mean"])
+def test_kl_divergence_of_a_split_batch_is_the_mean_of_its_shares(
+    reduction: Literal["batch_sum", "sample_mean"],
+) -> None:
+    torch.manual_seed(0)
+    mean, log_variance = torch.randn(6, 3), torch.randn(6, 3)
+    whole = kl_divergence(mean, log_variance, reduction)
+    shares = [
+        kl_divergence(mean[k : k + 2], log_variance[k : k + 2], reduction, processes=3)
+        for k in (0, 2, 4)
+    ]
+    torch.testing.assert_close(torch.stack(shares).mean(), whole)
 
 
 def test_style_regression_moves_the_answer_and_not_the_style() -> None:
