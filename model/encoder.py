@@ -17,7 +17,9 @@ class StyleEncoder(nn.Module):
     """Common to both encoders: what the outside needs.
 
     ``forward`` returns the mean and log variance of the learned part (B, style_features) and
-    the explicit part (B, D - style_features; empty for ``spade``).
+    the explicit part (B, D - style_features; empty for ``spade``): all float32, also where
+    autocast has the layers compute in half precision, since the losses of the style take small
+    differences of them.
     """
 
     def encode(self, image_pm1: Tensor) -> Tensor:
@@ -60,7 +62,8 @@ class SpadeEncoder(StyleEncoder):
                 h = F.leaky_relu(h, 0.2)
             h = F.instance_norm(conv(h))
         h = F.leaky_relu(h, 0.2).flatten(1)
-        return self.mean(h), self.log_variance(h), h.new_empty(h.shape[0], 0)
+        mean, log_variance = self.mean(h).float(), self.log_variance(h).float()
+        return mean, log_variance, mean.new_empty(h.shape[0], 0)
 
 
 class ColourEncoder(StyleEncoder):
