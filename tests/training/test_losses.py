@@ -19,6 +19,7 @@ from training.losses import (
     kl_divergence,
     lab_moments,
     nucleus_contours,
+    perceptual,
     reconstruction,
     rgb_to_lab,
     sharpness,
@@ -115,6 +116,28 @@ def test_feature_matching_does_not_pull_the_real_features() -> None:
     feature_matching(real, fake).backward()
     assert real[0][0].grad is None
     assert fake[0][0].grad is not None
+
+
+def test_perceptual_weighs_five_layers_each_over_its_mean_activation() -> None:
+    activations = (1.0, 2.0, 4.0, 8.0, 16.0)
+    real = [torch.full((2, 3, 4, 4), value) for value in activations]
+    for layer, weight in enumerate((1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)):
+        fake = [tap.clone() for tap in real]
+        fake[layer][1] -= 3 * activations[layer]  # in one of two images
+        assert perceptual(real, fake).item() == pytest.approx(weight * 3 / 2)
+    fake = [tap + 0.5 for tap in real]
+    expected = 0.5 / 32 + 0.5 / 2 / 16 + 0.5 / 4 / 8 + 0.5 / 8 / 4 + 0.5 / 16
+    assert perceptual(real, fake).item() == pytest.approx(expected)
+    assert perceptual(real, real).item() == 0
+
+
+def test_perceptual_does_not_pull_the_real_features() -> None:
+    real = [torch.ones(1, 1, 1, 1, requires_grad=True) for _ in range(5)]
+    fake = [torch.zeros(1, 1, 1, 1, requires_grad=True) for _ in range(5)]
+    perceptual(real, fake).backward()
+    assert all(tap.grad is None for tap in real)
+    weights = [-tap.grad.item() for tap in fake]  # type: ignore[union-attr]
+    assert weights == [1 / 32, 1 / 16, 1 / 8, 1 / 4, 1]
 
 
 def test_kl_divergence_of_gaussians() -> None:
