@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from training.profile import Profile
 from training.sitting import Log, progress_bar, stop_signal
 from training.speed import as_fast_as_possible
 from training.state import Progress, Resumable, RunConfig, load_state, save_state
+from training.waiting import timed
 
 
 class StepsConfig(RunConfig, Protocol):
@@ -93,7 +94,7 @@ def run_steps(
         stop_signal() as stopped,
         progress_bar(title, config.steps, progress.step, shown=process.leads) as bar,
     ):
-        for batch, waited in _timed(loader):
+        for batch, waited in timed(loader, process.device):
             with profile.counting() if profile else nullcontext():
                 terms = stepper(batch, progress.step)
             progress.step += 1
@@ -103,14 +104,6 @@ def run_steps(
             if last:
                 break
     return progress
-
-
-def _timed(loader: Iterator[dict[str, Tensor]]) -> Iterator[tuple[dict[str, Tensor], float]]:
-    """Batches, and the seconds that each was waited for."""
-    asked_for = time.perf_counter()
-    for batch in loader:
-        yield batch, time.perf_counter() - asked_for
-        asked_for = time.perf_counter()
 
 
 class _Record:
@@ -135,7 +128,8 @@ class _Record:
     def __call__(
         self, terms: dict[str, Tensor], waited: float, *, last: bool
     ) -> dict[str, float] | None:
-        """After a step that waited so long for its batch; the mean terms where they were read."""
+        """After a step for whose batch the device waited so long; the mean terms where they are
+        read."""
         self._recent.add(terms)
         step, means = self._progress.step, None
         logging, saving, sampling = self._intervals.due(step, last)

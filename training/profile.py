@@ -30,7 +30,7 @@ class Profile:
         self.operations = counter.get_total_flops()
 
     def add(self, *, images: int, seconds: float, waited: float) -> None:
-        """A step took ``seconds`` for its images, ``waited`` of them without any data."""
+        """A step took ``seconds`` for its images; for ``waited`` of them the device had no data."""
         self._steps += 1
         if self._steps > _WARM_UP_STEPS:
             self._images += images

@@ -15,7 +15,7 @@ LOG_NAME = "log.jsonl"
 
 class Log:
     """JSON lines in ``run``/log.jsonl: the mean of each loss term over some steps, the speed, and
-    the share of the time that went by waiting for data."""
+    the share of the time in which the device waited for data."""
 
     def __init__(self, run: Path, step: int) -> None:
         self.path = run / LOG_NAME
@@ -27,7 +27,7 @@ class Log:
         self.path.write_text("".join(kept), "utf-8")
 
     def add(self, *, images: int, seconds: float, waited: float) -> None:
-        """A step took ``seconds`` for its images, ``waited`` of them without any data."""
+        """A step took ``seconds`` for its images; for ``waited`` of them the device had no data."""
         self._images += images
         self._seconds += seconds
         self._waited += waited
