@@ -5,7 +5,7 @@ docs/choices.md gives the reason for each default where the paper is silent.
 
 import math
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from model.errors import ParameterInvalid
 from training.data.augment import TURN_MARGIN
@@ -93,10 +93,6 @@ class TrainConfig:
     precision: Precision = "auto"
     seed: int = 0
 
-    free: ClassVar = frozenset(
-        {"steps", "bn_batches", "bn_px", "precision", "lr_generator", "lr_discriminator"}
-    )
-
     def __post_init__(self) -> None:
         stride, smallest = self.network.stride, smallest_px(self.network)
         for name, side in (("crop_px", self.crop_px), ("bn_px", self.bn_px)):
@@ -105,6 +101,13 @@ class TrainConfig:
                     f"{name} is {side}; it must be a multiple of {stride} and at least "
                     f"{smallest} for this network. Change --crop."
                 )
+
+    @property
+    def free(self) -> frozenset[str]:
+        """Settings that a resumed run may change. Its length is one where no learning rate
+        depends on it."""
+        free = {"bn_batches", "bn_px", "precision", "lr_generator", "lr_discriminator"}
+        return frozenset(free if self.decay_from < 1 else free | {"steps"})
 
     @property
     def smallest_slide_px(self) -> int:

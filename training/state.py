@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -25,8 +25,9 @@ STATE_NAME = "state.safetensors"
 class RunConfig(Protocol):
     """What a run depends on besides its data."""
 
-    free: ClassVar[frozenset[str]]
-    """Settings that a resumed run may have otherwise than the one that was stopped."""
+    @property
+    def free(self) -> frozenset[str]:
+        """Settings that a resumed run may have otherwise than the one that was stopped."""
 
     def to_dict(self) -> dict[str, Any]: ...
 
@@ -131,7 +132,10 @@ def _check_config(values: dict[str, Any], config: RunConfig, path: Path) -> None
     ours = config.to_dict()
     differing = sorted(key for key in ours if key not in config.free and stored[key] != ours[key])
     if differing:
-        raise ResumeMismatch(
-            f"{path} was made with other settings of {', '.join(differing)}. Use the same "
-            "settings, or another folder for a new run."
-        )
+        message = f"{path} was made with other settings of {', '.join(differing)}. "
+        if "steps" in differing:
+            message += (
+                f"The learning rate falls over the length of the run, which was to be "
+                f"{stored['steps']} steps and not {ours['steps']}. "
+            )
+        raise ResumeMismatch(message + "Use the same settings, or another folder for a new run.")

@@ -163,6 +163,16 @@ def test_another_configuration_is_not_resumed(
         run(tiny_config(seed=5, batch_size=4), slides, vgg, tmp_path)
 
 
+def test_the_length_of_a_run_is_fixed_where_its_learning_rates_fall_over_it(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
+) -> None:
+    config = tiny_config(decay_from=0.5, steps=3)
+    run(config, slides, vgg, tmp_path, Intervals(minutes=0))
+    with pytest.raises(ResumeMismatch, match=r"other settings of steps.* 3 steps and not 5"):
+        run(config.with_options(steps=5), slides, vgg, tmp_path)
+    run(config, slides, vgg, tmp_path)
+
+
 def test_a_damaged_state_is_said_plainly(
     tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
