@@ -43,15 +43,23 @@ class Steps(Resumable, Protocol):
 
 @dataclass(frozen=True)
 class Intervals:
-    """Steps between log lines, sample sheets and saved states; a limit on this sitting."""
+    """Steps between log lines, sample sheets and saved states; ``minutes`` limit this sitting.
+
+    save_minutes: for so long no state is saved after another, since that of a large network takes
+        a GPU longer to write than the steps in between. The last step is always saved.
+    """
 
     log: int = 10
     sample: int = 250
     save: int = 250
     minutes: float = math.inf
+    save_minutes: float = 5.0
 
     def due(self, step: int, last: bool) -> tuple[bool, bool, bool]:
-        """Whether to log, save and sample after a step; the last one is saved and sampled."""
+        """Whether to log, save and sample after a step; the last one is saved and sampled.
+
+        The same in all processes, which the time is not: it is asked before saving.
+        """
         saving, sampling = step % self.save == 0, step % self.sample == 0
         return step % self.log == 0, last or saving, last or sampling
 
@@ -124,6 +132,7 @@ class _Record:
         self._meters = [meter for meter in (self._log, profile) if meter is not None]
         self._recent = RecentTerms(stepper.process)
         self._clock = time.perf_counter()
+        self._saved_at = time.monotonic()
 
     def __call__(
         self, terms: dict[str, Tensor], waited: float, *, last: bool
@@ -142,10 +151,15 @@ class _Record:
         if self._log and logging and means:
             self._log.write(step, means)
         if self._stepper.process.leads and saving:
-            save_state(self._run, self._stepper, self._progress)
+            self._save(last)
         if self._write_sheet and sampling:
             self._write_sheet(step)
         return means
+
+    def _save(self, last: bool) -> None:
+        if last or time.monotonic() - self._saved_at >= 60 * self._intervals.save_minutes:
+            save_state(self._run, self._stepper, self._progress)
+            self._saved_at = time.monotonic()
 
 
 class RecentTerms:

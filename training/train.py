@@ -86,6 +86,9 @@ def train(
     log_every: Annotated[int, typer.Option(min=1, help="Steps between log lines.")] = 10,
     sample_every: Annotated[int, typer.Option(min=1, help="Steps between sample sheets.")] = 250,
     save_every: Annotated[int, typer.Option(min=1, help="Steps between saved states.")] = 250,
+    save_minutes: Annotated[
+        float, typer.Option(min=0, help="Save no more often than that, however fast the steps.")
+    ] = Intervals.save_minutes,
     checkpoint: Annotated[
         Path | None,
         typer.Option(
@@ -123,7 +126,7 @@ def train(
         run_dir,
         process,
         workers=workers,
-        intervals=Intervals(log_every, sample_every, save_every, minutes),
+        intervals=Intervals(log_every, sample_every, save_every, minutes, save_minutes),
         profile=measured,
     )
     if measured:

@@ -1,8 +1,10 @@
 """The training loop: exact resume, logs, samples, and stopping on a bad loss."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from torch import nn
 
 from model.errors import NonFiniteLoss, ResumeMismatch
 from tests.training.fakes import CheapFeatures
+from training import loop
 from training.config import LossWeights, TrainConfig
 from training.data.crops import LoadedSlide
 from training.distributed import Process
@@ -34,7 +37,7 @@ def run(
     folder: Path,
     intervals: Intervals | None = None,
 ) -> Stepper:
-    every = intervals or Intervals(log=2, sample=4, save=2)
+    every = intervals or Intervals(log=2, sample=4, save=2, save_minutes=0)
     stepper, _ = train_generator(config, slides, vgg, folder, ALONE, workers=0, intervals=every)
     return stepper
 
@@ -79,6 +82,37 @@ def test_a_limit_of_minutes_saves_and_a_second_run_goes_on(
     run(tiny_config(), slides, vgg, tmp_path, Intervals(log=1))
     steps = [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert steps == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(
+    ("save_minutes", "saved"), [(0.0, [2, 4, 6, 7]), (2.5, [4, 7]), (4.0, [4, 7]), (9.0, [7])]
+)
+def test_states_are_not_saved_within_some_minutes_of_each_other(
+    tiny_config: MakeConfig,
+    slides: list[LoadedSlide],
+    vgg: nn.Module,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    save_minutes: float,
+    saved: list[int],
+) -> None:
+    """A step takes a minute here, and a state is due at every other step and at the last."""
+    steps_done: list[int] = []
+
+    def step(_: Stepper, batch: dict[str, torch.Tensor], step: int) -> dict[str, torch.Tensor]:
+        steps_done.append(step)
+        return {"loss": torch.zeros(())}
+
+    written: list[int] = []
+    clock = SimpleNamespace(
+        monotonic=lambda: 60.0 * len(steps_done), perf_counter=time.perf_counter
+    )
+    monkeypatch.setattr(Stepper, "__call__", step)
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(loop, "save_state", lambda run, stepper, at: written.append(at.step))
+    every = Intervals(log=10, sample=10, save=2, save_minutes=save_minutes)
+    run(tiny_config(steps=7), slides, vgg, tmp_path, every)
+    assert written == saved
 
 
 def test_a_finished_run_is_left_as_it_is(

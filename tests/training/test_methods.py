@@ -32,9 +32,7 @@ def small(name: str, **options: object) -> TrainConfig:
 
 
 def run(config: TrainConfig, slides: list[LoadedSlide], vgg: nn.Module, folder: Path) -> Path:
-    stepper, progress = train_generator(
-        config, slides, vgg, folder, ALONE, workers=0, intervals=Intervals(save=1)
-    )
+    stepper, progress = train_generator(config, slides, vgg, folder, ALONE, workers=0)
     return finish("tested", folder, stepper, progress, slides)
 
 

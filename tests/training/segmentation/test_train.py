@@ -25,6 +25,7 @@ from training.state import STATE_NAME
 
 MakeConfig = Callable[..., SegNetConfig]
 ALONE = Process(0, 1, torch.device("cpu"))
+EVERY_SECOND = Intervals(log=1, save=2, save_minutes=0)
 
 
 def logged(run: Path) -> list[dict[str, float]]:
@@ -128,9 +129,9 @@ def test_the_state_is_kept_at_intervals(
     with monkeypatch.context() as patch:
         patch.setattr(SegNetStepper, "__call__", killed)
         with pytest.raises(KeyboardInterrupt):
-            train_segnet(segnet_config(), annotated, run, ALONE, intervals=Intervals(log=1, save=2))
+            train_segnet(segnet_config(), annotated, run, ALONE, intervals=EVERY_SECOND)
     assert {file.name for file in run.iterdir()} == {STATE_NAME, LOG_NAME}
-    train_segnet(segnet_config(), annotated, run, ALONE, intervals=Intervals(log=1, save=2))
+    train_segnet(segnet_config(), annotated, run, ALONE, intervals=EVERY_SECOND)
     assert [line["step"] for line in logged(run)] == [1, 2, 3, 4, 5, 6]
     assert_same_state(tmp_path / "unbroken", run)
 
