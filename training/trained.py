@@ -141,7 +141,8 @@ def finish(
 
 
 def load_result(path: Path, *, device: str = "cpu") -> TileModel:
-    """What ``finish`` wrote, ready to synthesize. Raises CheckpointError."""
+    """What ``finish`` wrote, ready to synthesize in fp32, as every method is compared. Raises
+    CheckpointError."""
     if path.with_suffix(".json").is_file():
-        return Synthesizer.load(path, device=device)
+        return Synthesizer.load(path, device=device, precision="fp32")
     return Trained.load(path, device=device)

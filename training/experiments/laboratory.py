@@ -6,6 +6,8 @@ experiment that was stopped goes on where it was:
     FOLDER/<method>-s<seed>/            the run of a generator
     FOLDER/<method>-s<seed>/<set>/      tiles it drew
     FOLDER/segnet-<set>-s<seed>/        the run of a SegNet
+
+A run that was made with other options is refused, tiles of another origin are drawn again.
 """
 
 import math
@@ -17,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from model.errors import RunUnfinished
 from training.data.crops import LoadedSlide, load_slides
@@ -25,18 +26,35 @@ from training.data.monuseg import Slide, read_dataset
 from training.distributed import Process
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Plan, Tile, cut_tiles, make_plan
+from training.experiments.identity import Origin, claim, config_in, digest, digest_of_file
+from training.experiments.pictures import Pictures
 from training.experiments.scale import Scale
 from training.generator import train_generator
 from training.loop import Intervals
+from training.segmentation.config import SegNetConfig
 from training.segmentation.data import Annotated
 from training.segmentation.segmenter import Segmenter
 from training.segmentation.train import train_segnet
 from training.sitting import progress_bar
+from training.state import STATE_NAME
 from training.trained import RESULT_NAME, finish, load_result
 from training.vgg import Vgg19
 
 ImageU8 = NDArray[np.uint8]
 Draw = Callable[[TileModel, int], ImageU8]
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """Tiles to draw: ``draw(model, k)`` is tile k.
+
+    name: of its folder. origins: a digest for each tile, of the mask, style and seed it is drawn
+    from.
+    """
+
+    name: str
+    origins: Sequence[str]
+    draw: Draw
 
 
 @dataclass(frozen=True)
@@ -64,7 +82,7 @@ class Laboratory:
     """Slides and weights to work with, a scale, and the folder that keeps what was made.
 
     Raises (all methods that make something): RunUnfinished when the sitting is over, or stopped;
-    what is done by then is kept.
+    what is done by then is kept. ResumeMismatch when the folder keeps a run of other options.
     """
 
     def __init__(self, data: Path, vgg: Path, folder: Path, scale: Scale, sitting: Sitting) -> None:
@@ -72,6 +90,7 @@ class Laboratory:
         self._vgg_path = vgg
         self.found: list[Slide] = read_dataset(data)
         self._models: dict[tuple[str, int], TileModel] = {}
+        self._digests: dict[Path, str] = {}
 
     @cached_property
     def vgg(self) -> Vgg19:
@@ -81,6 +100,16 @@ class Laboratory:
     def training_slides(self) -> list[LoadedSlide]:
         smallest = self.scale.train_config("sian", 0).smallest_slide_px
         return load_slides([s for s in self.found if s.split == "train"], smallest_px=smallest)
+
+    @cached_property
+    def training_data(self) -> str:
+        """A digest of the training slides."""
+        files = [
+            [slide.id, digest_of_file(slide.image_path), digest_of_file(slide.labels_path)]
+            for slide in self.found
+            if slide.split == "train"
+        ]
+        return digest(files)
 
     @cached_property
     def training_tiles(self) -> list[Tile]:
@@ -104,13 +133,14 @@ class Laboratory:
 
     def train(self, method: str, seed: int) -> Path:
         """Train a method to its end; returns the file of its networks."""
-        run = self.run(method, seed)
+        run, config = self.run(method, seed), self.scale.train_config(method, seed)
         result = run / RESULT_NAME
+        what = f"the training of {method} with seed {seed}"
+        if not result.is_file():
+            self.sitting.go_on(what)
+        claim(run, config, {"training_slides": self.training_data}, unnoted=unnoted(run))
         if result.is_file():
             return result
-        what = f"the training of {method} with seed {seed}"
-        self.sitting.go_on(what)
-        config = self.scale.train_config(method, seed)
         stepper, progress = train_generator(
             config,
             self.training_slides,
@@ -136,56 +166,87 @@ class Laboratory:
             self._models[key] = load_result(self.train(method, seed), device=device)
         return self._models[key]
 
-    def tiles(self, method: str, seed: int, name: str, count: int, draw: Draw) -> list[ImageU8]:
-        """The set ``name`` of tiles of a method: ``draw(model, k)`` for each k below ``count``.
+    def drawn(self, method: str, seed: int, tiles: TileSet) -> Pictures:
+        """A set of tiles of a method, those that are there and those that are to be drawn."""
+        network = self._digest_of(self.train(method, seed))
+        origins = [digest(network, origin) for origin in tiles.origins]
+        return Pictures(self.run(method, seed) / tiles.name, origins)
 
-        Each is a PNG of its own, written whole or not at all; those that exist are read.
-        """
-        model = self.model(method, seed)
-        folder = self.run(method, seed) / name
-        folder.mkdir(parents=True, exist_ok=True)
+    def tiles(self, method: str, seed: int, tiles: TileSet) -> list[ImageU8]:
+        """A set of tiles of a method; those that are not there yet are drawn."""
+        drawn = self.drawn(method, seed, tiles)
         images = []
-        with progress_bar(f"{method} s{seed}: {name}", count, 0) as bar:
-            for k in range(count):
-                path = folder / f"{k:05d}.png"
-                if path.is_file():
-                    image_u8 = np.asarray(Image.open(path))
-                else:
-                    self.sitting.go_on(f"the tiles {name} of {method}")
-                    image_u8 = draw(model, k)
-                    partial = path.with_suffix(".tmp")
-                    Image.fromarray(image_u8).save(partial, format="PNG")
-                    partial.replace(path)
-                images.append(image_u8)
+        with progress_bar(f"{method} s{seed}: {tiles.name}", len(drawn), 0) as bar:
+            for k in range(len(drawn)):
+                if not drawn.has(k):
+                    self.sitting.go_on(f"the tiles {tiles.name} of {method}")
+                    drawn.keep(k, tiles.draw(self.model(method, seed), k))
+                images.append(drawn.read(k))
                 bar(k + 1, None)
         return images
 
+    def _digest_of(self, path: Path) -> str:
+        if path not in self._digests:
+            self._digests[path] = digest_of_file(path)
+        return self._digests[path]
+
     def segmenter(
-        self, name: str, seed: int, images: Callable[[], Sequence[Annotated]], *, augment: bool
+        self,
+        name: str,
+        seed: int,
+        images: Callable[[], Sequence[Annotated]],
+        *,
+        augment: bool,
+        added: str | None = None,
     ) -> Segmenter:
-        """The SegNet ``name``, trained on ``images()`` if it is not there yet."""
+        """The SegNet ``name``, trained on ``images()`` if it is not there yet.
+
+        added: a digest of what they are besides the training slides.
+        """
         run = self.folder / f"segnet-{name}-s{seed}"
         result = run / RESULT_NAME
-        device = str(self.sitting.process.device)
-        if not result.is_file():
+        config = self.scale.segnet_config(augment=augment, seed=seed)
+        trained = result.is_file()
+        if not trained:
             self.sitting.go_on(f"the training of SegNet {name}")
-            config = self.scale.segnet_config(augment=augment, seed=seed)
-            segmenter = train_segnet(
-                config,
-                images(),
-                run,
-                self.sitting.process,
-                workers=self.sitting.workers,
-                intervals=Intervals(minutes=self.sitting.minutes_left),
-                title=f"segnet {name}",
+        claim(
+            run,
+            config,
+            {"training_slides": self.training_data, "synthetic_tiles": added},
+            unnoted=unnoted(run, synthetic_tiles="unknown" if added else None),
+        )
+        if not trained:
+            self._train_segnet(name, config, images(), run)
+        return Segmenter.load(result, device=str(self.sitting.process.device))
+
+    def _train_segnet(
+        self, name: str, config: SegNetConfig, images: Sequence[Annotated], run: Path
+    ) -> None:
+        self.sitting.go_on(f"the training of SegNet {name}")
+        segmenter = train_segnet(
+            config,
+            images,
+            run,
+            self.sitting.process,
+            workers=self.sitting.workers,
+            intervals=Intervals(minutes=self.sitting.minutes_left),
+            title=f"segnet {name}",
+        )
+        if segmenter is None:
+            raise RunUnfinished(
+                f"Stopped before the training of SegNet {name} was finished. Run the same "
+                "command again to go on from here."
             )
-            if segmenter is None:
-                raise RunUnfinished(
-                    f"Stopped before the training of SegNet {name} was finished. Run the same "
-                    "command again to go on from here."
-                )
-            segmenter.save(result)
-        return Segmenter.load(result, device=device)
+        segmenter.save(run / RESULT_NAME)
 
     def real_images(self) -> list[Annotated]:
         return [Annotated(slide.image_u8, slide.labels) for slide in self.training_slides]
+
+
+def unnoted(run: Path, **others: str | None) -> Origin | None:
+    """What a run made before there were notes tells of itself."""
+    for name in (RESULT_NAME, STATE_NAME):
+        config = config_in(run / name)
+        if config is not None:
+            return {"config": config, **others}
+    return None

@@ -1,6 +1,8 @@
 """Where the style of a synthetic tile comes from."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -10,7 +12,9 @@ from model.nuclei import random_mask
 from model.nuclei_statistics import organ_statistics
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import TILE_PX, Tile
-from training.experiments.laboratory import Draw, Laboratory
+from training.experiments.identity import digest
+from training.experiments.laboratory import Laboratory, TileSet
+from training.experiments.pictures import Pictures
 from training.methods import METHODS
 
 StyleSource = Literal["same", "slide", "none"]
@@ -22,15 +26,20 @@ def sources_of(method: str) -> tuple[StyleSource, ...]:
     return ("same", "slide") if METHODS[method].styled else ("none",)
 
 
-def draw_test_tile(laboratory: Laboratory, source: StyleSource) -> Draw:
-    """Judged tile k from its own mask, in the style that ``source`` says."""
-    styles = laboratory.plan.styles if source == "slide" else laboratory.plan.tiles
+def judged_set(laboratory: Laboratory, source: StyleSource) -> TileSet:
+    """Every judged tile from its own mask, in the style that ``source`` says."""
+    tiles, plan = laboratory.test_tiles, laboratory.plan
+    styles = plan.styles if source == "slide" else plan.tiles
 
     def draw(model: TileModel, k: int) -> NDArray[np.uint8]:
-        style = model.encode_style(laboratory.test_tiles[styles[k]].image_u8)
+        style = model.encode_style(tiles[styles[k]].image_u8)
         return model.synthesize(laboratory.judged[k].mask_labels, style, seed=k)
 
-    return draw
+    origins = [
+        digest(tiles[index].mask_labels, tiles[style].image_u8, k)
+        for k, (index, style) in enumerate(zip(plan.tiles, styles, strict=True))
+    ]
+    return TileSet(f"test-{source}", origins, draw)
 
 
 def organ_styles(laboratory: Laboratory) -> dict[str, NDArray[np.uint8]]:
@@ -44,23 +53,41 @@ def organ_styles(laboratory: Laboratory) -> dict[str, NDArray[np.uint8]]:
 
 
 class RandomMasks:
-    """Mask k: nuclei as those of an organ, the organs in turn; the same masks for every method."""
+    """Mask k: nuclei as those of an organ, the organs in turn; the same masks for every method.
 
-    def __init__(self, organs: Sequence[str]) -> None:
+    Each is drawn once and kept in ``folder``.
+    """
+
+    def __init__(self, organs: Sequence[str], count: int, folder: Path) -> None:
         self._organs = list(organs)
+        statistics = {organ: asdict(organ_statistics(organ)) for organ in organs}
+        origins = [digest(statistics[self.organ(k)], TILE_PX, k) for k in range(count)]
+        self._kept = Pictures(folder, origins)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @property
+    def origins(self) -> list[str]:
+        return self._kept.origins
 
     def organ(self, k: int) -> str:
         return self._organs[k % len(self._organs)]
 
     def __getitem__(self, k: int) -> NDArray[np.int32]:
-        return random_mask(organ_statistics(self.organ(k)), TILE_PX, TILE_PX, seed=k)
+        if not self._kept.has(k):
+            drawn = random_mask(organ_statistics(self.organ(k)), TILE_PX, TILE_PX, seed=k)
+            self._kept.keep(k, drawn.astype(np.uint16))
+        return self._kept.read(k).astype(np.int32)
 
 
-def draw_random_tile(masks: RandomMasks, styles: dict[str, NDArray[np.uint8]]) -> Draw:
-    """Tile k for the random mask k, in the style of the mask's organ."""
+def random_set(masks: RandomMasks, styles: dict[str, NDArray[np.uint8]]) -> TileSet:
+    """A tile for every random mask, in the style of the mask's organ."""
 
     def draw(model: TileModel, k: int) -> NDArray[np.uint8]:
         style = model.encode_style(styles[masks.organ(k)])
         return model.synthesize(masks[k], style, seed=k)
 
-    return draw
+    known = {organ: digest(style) for organ, style in styles.items()}
+    origins = [digest(origin, known[masks.organ(k)]) for k, origin in enumerate(masks.origins)]
+    return TileSet("random", origins, draw)

@@ -16,7 +16,7 @@ from training.experiments.measures import (
     similarity,
 )
 from training.experiments.rows import Row
-from training.experiments.styles import StyleSource, draw_test_tile, sources_of
+from training.experiments.styles import StyleSource, judged_set, sources_of
 from training.methods import METHODS
 from training.metrics.frechet import Features
 from training.segmentation.segmenter import Segmenter
@@ -75,8 +75,7 @@ def test_tiles(
     laboratory: Laboratory, method: str, seed: int, source: StyleSource
 ) -> list[ImageU8]:
     """A method's tiles of the judged masks."""
-    draw = draw_test_tile(laboratory, source)
-    return laboratory.tiles(method, seed, f"test-{source}", len(laboratory.judged), draw)
+    return laboratory.tiles(method, seed, judged_set(laboratory, source))
 
 
 def real_segmenter(laboratory: Laboratory) -> Segmenter:

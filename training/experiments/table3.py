@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from training.experiments.laboratory import Laboratory
 from training.experiments.measures import segmentation
 from training.experiments.rows import Row
-from training.experiments.styles import RandomMasks, draw_random_tile, organ_styles
+from training.experiments.styles import RandomMasks, organ_styles, random_set
 from training.experiments.table1 import real_segmenter
 from training.methods import METHODS
 from training.segmentation.data import Annotated
@@ -30,17 +30,18 @@ def table_3(laboratory: Laboratory, methods: Sequence[str]) -> list[Row]:
         ),
     ]
     styles = organ_styles(laboratory)
-    masks = RandomMasks(list(styles))
+    count = laboratory.scale.synthetic
+    masks = RandomMasks(list(styles), count, laboratory.folder / "random-masks")
+    tile_set = random_set(masks, styles)
     for method in methods:
 
         def images(method: str = method) -> list[Annotated]:
-            draw = draw_random_tile(masks, styles)
-            count = laboratory.scale.synthetic
-            tiles = laboratory.tiles(method, seed, "random", count, draw)
+            tiles = laboratory.tiles(method, seed, tile_set)
             added = [Annotated(tile, masks[k]) for k, tile in enumerate(tiles)]
             return [*laboratory.real_images(), *added]
 
-        segmenter = laboratory.segmenter(method, seed, images, augment=True)
+        added = laboratory.drawn(method, seed, tile_set).identity
+        segmenter = laboratory.segmenter(method, seed, images, augment=True, added=added)
         rows.append(_row(laboratory, method, f"+ {METHODS[method].title}", segmenter))
     return rows
 

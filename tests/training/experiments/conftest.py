@@ -1,0 +1,60 @@
+"""A laboratory with small slides and small networks."""
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.draw import disk
+
+from tests.training.fakes import CheapFeatures
+from training.distributed import Process
+from training.experiments.laboratory import Laboratory, Sitting
+from training.experiments.scale import SCALES
+
+SLIDES = {"a-kidney": "train", "b-breast": "train", "c-kidney": "test", "d-breast": "test"}
+SIDE_PX = 504  # four tiles
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two training and two test slides: dark discs on a pink ground."""
+    root = tmp_path_factory.mktemp("data")
+    for number, (name, split) in enumerate(SLIDES.items()):
+        rng = np.random.default_rng(number)
+        labels = np.zeros((SIDE_PX, SIDE_PX), np.uint16)
+        for label, (row, col) in enumerate(rng.integers(8, SIDE_PX - 8, (120, 2)), start=1):
+            labels[disk((row, col), 9, shape=labels.shape)] = label
+        image = np.where(labels[..., None] > 0, (90, 50, 130), (230, 170, 200 - 10 * number))
+        noisy = (image + rng.normal(0, 8, image.shape)).clip(0, 255).astype(np.uint8)
+        for kind, picture in (("images", noisy), ("instances", labels)):
+            folder = root / split / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(folder / f"{name}.png")
+    facts = [{"id": i, "split": split, "organ": i[2:]} for i, split in SLIDES.items()]
+    (root / "manifest.json").write_text(json.dumps(facts))
+    return root
+
+
+@pytest.fixture
+def laboratory(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Laboratory]:
+    """The smoke scale in one folder; options change it. ``minutes`` may be over already."""
+    monkeypatch.setattr("training.experiments.laboratory.Vgg19.load", lambda _: CheapFeatures())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def make(minutes: float = math.inf, data: Path = small_data, **options: Any) -> Laboratory:
+        values = {"steps": 1, "test_tiles": 4, "segnet_steps": 1, "synthetic": 2}
+        scale = SCALES["smoke"].with_options(**(values | options))
+        until = time.monotonic() + 60 * minutes
+        sitting = Sitting(Process(0, 1, torch.device("cpu")), 0, until)
+        return Laboratory(data, tmp_path / "vgg", tmp_path / "runs", scale, sitting)
+
+    return make

@@ -1,0 +1,192 @@
+"""What is kept in the folder of an experiment is used again, and only for what it was made for."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.errors import ResumeMismatch
+from training.experiments.identity import NOTE_NAME
+from training.experiments.laboratory import Laboratory, TileSet
+from training.experiments.styles import RandomMasks, judged_set, organ_styles, random_set
+from training.experiments.table1 import real_segmenter
+from training.trained import RESULT_NAME
+
+Make = Callable[..., Laboratory]
+
+
+class Fake:
+    """Draws its mask's ids and a grey that counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def encode_style(self, image_u8: np.ndarray) -> np.ndarray:
+        return image_u8.mean((0, 1)).astype(np.float32)
+
+    def synthesize(self, mask_labels: np.ndarray, style: np.ndarray, *, seed: int) -> np.ndarray:
+        self.drawn += 1
+        return np.stack([mask_labels % 256, mask_labels * 0 + seed, mask_labels * 0], 2).astype(
+            np.uint8
+        )
+
+
+def with_fake(laboratory: Laboratory, network: bytes = b"weights") -> Fake:
+    """A laboratory whose only network is a stand-in."""
+    fake = Fake()
+    path = laboratory.run("pix2pix", 0) / RESULT_NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(network)
+    laboratory.train = lambda method, seed: path  # type: ignore[method-assign]
+    laboratory.model = lambda method, seed: fake  # type: ignore[method-assign]
+    return fake
+
+
+def written(laboratory: Laboratory) -> float:
+    return (laboratory.run("pix2pix", 0) / RESULT_NAME).stat().st_mtime_ns
+
+
+def test_a_finished_run_is_used_again(laboratory: Make) -> None:
+    first = laboratory()
+    first.train("pix2pix", 0)
+    before = written(first)
+    assert laboratory().train("pix2pix", 0) == first.run("pix2pix", 0) / RESULT_NAME
+    assert written(first) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({"steps": 2}, "steps is 1, now 2"), ({"width": 16}, "network.width is 8, now 16")],
+)
+def test_a_finished_run_of_other_options_is_refused(
+    laboratory: Make, options: dict[str, int], said: str
+) -> None:
+    first = laboratory()
+    first.train("pix2pix", 0)
+    for noted in (True, False):  # the network tells its options too
+        if not noted:
+            (first.run("pix2pix", 0) / NOTE_NAME).unlink()
+        with pytest.raises(ResumeMismatch, match=said) as caught:
+            laboratory(**options).train("pix2pix", 0)
+        assert "another --folder" in str(caught.value)
+
+
+def test_sians_own_networks_tell_their_options(laboratory: Make) -> None:
+    first = laboratory()
+    first.train("sian", 0)
+    (first.run("sian", 0) / NOTE_NAME).unlink()
+    laboratory().train("sian", 0)
+    (first.run("sian", 0) / NOTE_NAME).unlink()
+    with pytest.raises(ResumeMismatch, match="steps is 1, now 2"):
+        laboratory(steps=2).train("sian", 0)
+
+
+def test_a_run_half_done_with_other_options_is_refused(laboratory: Make) -> None:
+    first = laboratory()
+    first.train("pix2pix", 0).unlink()
+    (first.run("pix2pix", 0) / NOTE_NAME).unlink()
+    with pytest.raises(ResumeMismatch, match="steps is 1, now 2"):
+        laboratory(steps=2).train("pix2pix", 0)
+
+
+def test_a_run_on_other_slides_is_refused(
+    laboratory: Make, small_data: Path, tmp_path: Path
+) -> None:
+    laboratory().train("pix2pix", 0)
+    other = tmp_path / "other"
+    shutil.copytree(small_data, other)
+    path = other / "train" / "images" / "a-kidney.png"
+    Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    with pytest.raises(ResumeMismatch, match="training_slides"):
+        laboratory(data=other).train("pix2pix", 0)
+
+
+def test_tiles_are_drawn_once(laboratory: Make) -> None:
+    first = laboratory()
+    fake = with_fake(first)
+    images = first.tiles("pix2pix", 0, judged_set(first, "none"))
+    again = first.tiles("pix2pix", 0, judged_set(first, "none"))
+    assert fake.drawn == 4
+    assert all(np.array_equal(*pair) for pair in zip(images, again, strict=True))
+
+
+def test_tiles_of_other_masks_are_drawn_again(laboratory: Make) -> None:
+    few, many = laboratory(), laboratory(test_tiles=8)
+    with_fake(few)
+    fake = with_fake(many)
+    few.tiles("pix2pix", 0, judged_set(few, "none"))
+    images = many.tiles("pix2pix", 0, judged_set(many, "none"))
+    for tile, image in zip(many.judged, images, strict=True):
+        assert np.array_equal(image[..., 0], tile.mask_labels % 256)
+    assert fake.drawn < 8  # the first tile is the same
+    few.tiles("pix2pix", 0, judged_set(few, "none"))
+    assert len(list((few.run("pix2pix", 0) / "test-none").glob("*.png"))) == 4
+
+
+def test_tiles_of_another_network_are_drawn_again(laboratory: Make) -> None:
+    for network in (b"one", b"other"):
+        now = laboratory()
+        fake = with_fake(now, network)
+        now.tiles("pix2pix", 0, judged_set(now, "same"))
+        assert fake.drawn == 4
+
+
+def test_tiles_of_unknown_origin_are_drawn_again(laboratory: Make) -> None:
+    now = laboratory()
+    fake = with_fake(now)
+    folder = now.run("pix2pix", 0) / "test-none"
+    folder.mkdir()
+    Image.new("RGB", (256, 256)).save(folder / "00000.png")
+    now.tiles("pix2pix", 0, judged_set(now, "none"))
+    assert fake.drawn == 4
+
+
+def test_random_masks_are_drawn_once_for_all_methods(
+    laboratory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = laboratory()
+    with_fake(now)
+    tiles = random_tiles(now)
+    first = now.tiles("pix2pix", 0, tiles)
+    masks = RandomMasks(["kidney"], 2, now.folder / "one")
+    drawn = masks[0]
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("drawn again")
+
+    monkeypatch.setattr("training.experiments.styles.random_mask", never)
+    assert np.array_equal(RandomMasks(["kidney"], 1, now.folder / "one")[0], drawn)
+    assert drawn.max() > 1
+    shutil.rmtree(now.run("pix2pix", 0) / "random")
+    again = now.tiles("pix2pix", 0, random_tiles(now))
+    assert np.array_equal(first[1], again[1])
+
+
+def random_tiles(laboratory: Laboratory) -> TileSet:
+    styles = organ_styles(laboratory)
+    masks = RandomMasks(list(styles), laboratory.scale.synthetic, laboratory.folder / "masks")
+    return random_set(masks, styles)
+
+
+def test_a_segnet_is_of_its_options_and_images(laboratory: Make) -> None:
+    now = laboratory()
+    real_segmenter(now)
+    real_segmenter(laboratory())
+    (now.folder / "segnet-real-augmented-s0" / NOTE_NAME).unlink()
+    real_segmenter(laboratory())
+    with pytest.raises(ResumeMismatch, match="steps is 1, now 2"):
+        real_segmenter(laboratory(segnet_steps=2))
+
+
+def test_a_segnet_of_other_synthetic_tiles_is_refused(laboratory: Make) -> None:
+    now = laboratory()
+    for added in ("0" * 64, "0" * 64):
+        now.segmenter("pix2pix", 0, now.real_images, augment=True, added=added)
+    with pytest.raises(ResumeMismatch, match=r"synthetic_tiles is \"00000000\", now \"11111111\""):
+        now.segmenter("pix2pix", 0, now.real_images, augment=True, added="1" * 64)
+    (now.folder / "segnet-pix2pix-s0" / NOTE_NAME).unlink()
+    with pytest.raises(ResumeMismatch, match='synthetic_tiles is "unknown"'):
+        now.segmenter("pix2pix", 0, now.real_images, augment=True, added="0" * 64)

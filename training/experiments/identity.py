@@ -1,0 +1,125 @@
+"""What kept work was made from, so that it is never taken for other work.
+
+A folder of the laboratory outlives the options it was begun with. Each run in it therefore has a
+note, and what the note says is compared before the run is used or continued.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+
+from model.errors import ResumeMismatch
+from training.state import RunConfig
+
+NOTE_NAME = "made-from.json"
+
+Origin = dict[str, Any]
+"""JSON-ready: what a run depends on besides its settings, as digests."""
+
+# Two runs that differ in it alone are the same run on two machines.
+_FREE = {"precision"}
+_SHOWN = 4
+
+
+def digest(*parts: NDArray[Any] | object) -> str:
+    """sha256 over arrays, with their shapes and types, and JSON-ready values."""
+    total = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            total.update(f"{part.dtype}{part.shape}".encode())
+            total.update(np.ascontiguousarray(part).tobytes())
+        else:
+            total.update(json.dumps(part, sort_keys=True).encode())
+        total.update(b"\0")
+    return total.hexdigest()
+
+
+def digest_of_file(path: Path) -> str:
+    """sha256 of its bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file, whole or not at all; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".tmp")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def claim(run: Path, config: RunConfig, others: Origin, *, unnoted: Origin | None = None) -> None:
+    """Note in the folder ``run`` that it is made with ``config`` from ``others``.
+
+    unnoted: what is known of a run that has no note; None when nothing was made there yet.
+    Raises ResumeMismatch when the run was made from something else.
+    """
+    note, wanted = run / NOTE_NAME, {"config": config.to_dict(), **others}
+    stored = _read(note) if note.is_file() else unnoted or {}
+    if "config" in stored:  # a setting younger than the note counts as its default
+        stored["config"] = type(config).from_dict(stored["config"]).to_dict()
+    asked = dict(_flat({key: wanted[key] for key in wanted if key in stored}))
+    had = dict(_flat(stored))
+    differing = [
+        f"{name} is {had.get(name, 'not there')}, now {asked.get(name, 'not there')}"
+        for name in sorted(asked.keys() | had.keys())
+        if name not in _FREE and had.get(name) != asked.get(name)
+    ]
+    if differing:
+        more = f"; and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
+        raise ResumeMismatch(
+            f"{run} was made with other options ({'; '.join(map(_short, differing[:_SHOWN]))}"
+            f"{more}). Choose another --folder, or delete {run} to make it again."
+        )
+    text = json.dumps(wanted, indent=1, sort_keys=True) + "\n"
+    if not note.is_file() or note.read_text("utf-8") != text:
+        write_whole(note, text)
+
+
+def config_in(path: Path) -> dict[str, Any] | None:
+    """The settings of a run as its state or result tells them; None without the file.
+
+    Raises ResumeMismatch when it does not tell.
+    """
+    if not path.is_file():
+        return None
+    card = path.with_suffix(".json")  # of SIAN's own networks
+    if card.is_file():
+        found: dict[str, Any] = _read(card)["training"]["config"]
+        return found
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        found = json.loads(metadata["segnet" if "segnet" in metadata else "config"])
+    except (SafetensorError, KeyError) as error:
+        raise ResumeMismatch(
+            f"{path} does not tell what it was made with ({error}). Delete it to make it again."
+        ) from None
+    return found
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError as error:
+        raise ResumeMismatch(f"{path} is damaged ({error}). Delete {path.parent}.") from None
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted name, JSON) of every value in nested dictionaries."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, "" if key == "config" else f"{prefix}{key}.")
+        else:
+            yield prefix + key, json.dumps(value)
+
+
+def _short(text: str) -> str:
+    return re.sub(r"[0-9a-f]{64}", lambda match: match[0][:8], text)

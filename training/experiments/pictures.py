@@ -1,0 +1,61 @@
+"""Numbered pictures in a folder, each of a known origin: synthetic tiles and random masks."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from training.experiments.identity import digest, write_whole
+
+_ORIGINS_NAME = "origins.json"
+
+
+class Pictures:
+    """FOLDER/00000.png and so on; picture k was, or is to be, made from ``origins[k]``, a digest.
+
+    Pictures of another origin than the one asked for are deleted, so that they are made anew;
+    those in a folder that does not tell their origins are too.
+    """
+
+    def __init__(self, folder: Path, origins: Sequence[str]) -> None:
+        self.folder, self.origins = folder, list(origins)
+        note = folder / _ORIGINS_NAME
+        stored = json.loads(note.read_text("utf-8")) if note.is_file() else []
+        if stored == self.origins:
+            return
+        for path in folder.glob("[0-9][0-9][0-9][0-9][0-9].png"):
+            k = int(path.stem)
+            if self.origins[k : k + 1] != stored[k : k + 1] or k >= len(self.origins):
+                path.unlink()
+        write_whole(note, json.dumps(self.origins) + "\n")
+
+    def __len__(self) -> int:
+        return len(self.origins)
+
+    @property
+    def identity(self) -> str:
+        """The same for sets that are pixel for pixel the same."""
+        return digest(self.origins)
+
+    def has(self, k: int) -> bool:
+        return self._path(k).is_file()
+
+    def read(self, k: int) -> NDArray[Any]:
+        """(H, W, 3) uint8, or (H, W) uint16 for labels."""
+        with Image.open(self._path(k)) as picture:
+            return np.asarray(picture)
+
+    def keep(self, k: int, picture: NDArray[Any]) -> None:
+        """Write a picture, whole or not at all. uint8 (H, W, 3) or uint16 (H, W)."""
+        path = self._path(k)
+        partial = path.with_suffix(".tmp")
+        # Fast to write: drawing a tile on a GPU takes less than to compress it well.
+        Image.fromarray(picture).save(partial, format="PNG", compress_level=1)
+        partial.replace(path)
+
+    def _path(self, k: int) -> Path:
+        return self.folder / f"{k:05d}.png"
