@@ -63,7 +63,10 @@ def experiment(
         typer.Option(help="Keeps what was trained and drawn; default: runs/SCALE. Resumed."),
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder for NAME-SCALE.json and .md, or the figures.")
+        Path,
+        typer.Option(
+            help="Folder for NAME-SCALE.json and .md (and what was changed), or the figures."
+        ),
     ] = Path("benchmarks/results"),
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto: CUDA if there is any.")
@@ -108,7 +111,7 @@ def experiment(
     else:
         rows = table_3(laboratory, chosen)
     written, page = write_report(
-        out, name, rows, budget, command=command, threads=torch.get_num_threads()
+        out, name, rows, budget, command=command, threads=torch.get_num_threads(), methods=chosen
     )
     console.print(Markdown(page.read_text("utf-8")))
     console.print(f"Written to {written} and {page}")
@@ -123,7 +126,7 @@ def _scale(name: str, **options: Any) -> Scale:
 def _methods(names: str | None) -> list[str]:
     if names is None:
         return list(METHODS)
-    chosen = [name.strip() for name in names.split(",")]
+    chosen = list(dict.fromkeys(name.strip() for name in names.split(",")))
     for name in chosen:
         method_named(name)
     return chosen

@@ -8,6 +8,7 @@ from typing import Any
 from training.experiments import printed
 from training.experiments.rows import Row
 from training.experiments.scale import Scale
+from training.methods import METHODS
 from training.results import write_results
 
 
@@ -82,10 +83,21 @@ KINDS: dict[str, TableKind] = {
 
 
 def write_report(
-    folder: Path, name: str, rows: Sequence[Row], scale: Scale, *, command: str, threads: int
+    folder: Path,
+    name: str,
+    rows: Sequence[Row],
+    scale: Scale,
+    *,
+    command: str,
+    threads: int,
+    methods: Sequence[str] = tuple(METHODS),
 ) -> tuple[Path, Path]:
-    """Write ``name``-<scale>.json and .md in ``folder``; returns both paths."""
-    stem = f"{name}-{scale.name}"
+    """Write ``name``-<scale>.json and .md in ``folder``; returns both paths.
+
+    The name of a table of some ``methods`` only ends with theirs, so that it replaces no whole one.
+    """
+    some = [] if set(METHODS) <= set(methods) else [m for m in METHODS if m in methods]
+    stem = "-".join([name, scale.stem, *some])
     json_path, page_path = folder / f"{stem}.json", folder / f"{stem}.md"
     write_results(
         json_path,

@@ -8,6 +8,9 @@ from training.methods import METHODS
 from training.networks import FULL_WIDTH
 from training.segmentation.config import SegNetConfig
 
+_WORDS = {"crop_px": "crop", "test_tiles": "tiles"}
+"""Settings as the options of the command are named, where that differs."""
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -22,6 +25,7 @@ class Scale:
     synthetic: tiles that each method adds to the training set in table 3.
     seeds: runs of SIAN and SPADE; the other methods have the first one only.
     note: printed with every result.
+    changed: (option, value) of what differs from the scale of that name.
     """
 
     name: str
@@ -39,11 +43,24 @@ class Scale:
     seeds: tuple[int, ...]
     note: str
     shrink_release: bool = False
+    changed: tuple[tuple[str, int], ...] = ()
 
     def with_options(self, **options: Any) -> "Scale":
-        """A copy with the options that are not None."""
-        changed = {key: value for key, value in options.items() if value is not None}
-        return replace(self, **changed) if changed else self
+        """A copy with the options that are not None; its note names those that are no longer the
+        scale's own."""
+        given = {key: value for key, value in options.items() if value is not None}
+        differing = {key: value for key, value in given.items() if value != getattr(self, key)}
+        if not differing:
+            return self
+        changed = dict(self.changed) | differing
+        said = ", ".join(f"{_WORDS.get(key, key)} {value}" for key, value in changed.items())
+        return replace(self, **differing, changed=tuple(changed.items()), note=f"changed: {said}.")
+
+    @property
+    def stem(self) -> str:
+        """Part of a file's name: that of the scale, and what was changed."""
+        words = [f"{_WORDS.get(key, key)}{value}" for key, value in self.changed]
+        return "-".join([self.name, *words]).replace("_", "")
 
     def train_config(self, method: str, seed: int) -> TrainConfig:
         """The run of a method at this scale."""

@@ -8,6 +8,7 @@ import pytest
 from training.experiments.report import KINDS, page, write_report
 from training.experiments.rows import Row
 from training.experiments.scale import SCALES
+from training.methods import METHODS
 
 SMOKE = SCALES["smoke"]
 SPADE = Row(
@@ -55,3 +56,22 @@ def test_the_json_has_every_value_and_where_it_comes_from(tmp_path: Path) -> Non
     assert row["style_source"] == "same"
     assert row["pq"] == {"mean": pytest.approx(0.3), "deviation": pytest.approx(0.1),
                          "values": [0.2, 0.3, 0.4]}  # fmt: skip
+
+
+def test_a_table_of_other_options_or_some_methods_replaces_no_other(tmp_path: Path) -> None:
+    changed = SCALES["paper"].with_options(steps=10)
+    names = set()
+    for scale in (SCALES["paper"], changed):
+        for methods in (tuple(METHODS), ("sian", "spade")):
+            path, text = write_report(
+                tmp_path, "table1", [SPADE], scale, command="", threads=1, methods=methods
+            )
+            names.add(path.name)
+            assert ("The schedule of the paper." in text.read_text()) == (scale is not changed)
+            assert ("changed: steps 10." in text.read_text()) == (scale is changed)
+    assert names == {
+        "table1-paper.json",
+        "table1-paper-spade-sian.json",
+        "table1-paper-steps10.json",
+        "table1-paper-steps10-spade-sian.json",
+    }

@@ -36,3 +36,12 @@ def test_sian_and_spade_have_several_seeds() -> None:
     scale = SCALES["paper"]
     assert {m for m in METHODS if len(scale.seeds_of(m)) == 3} == {"sian", "spade"}
     assert scale.with_options(steps=7, width=None).steps == 7
+
+
+def test_a_changed_scale_says_so() -> None:
+    paper = SCALES["paper"]
+    changed = paper.with_options(steps=10, crop_px=None).with_options(width=8, test_tiles=28)
+    assert changed.note == "changed: steps 10, width 8, tiles 28."
+    assert changed.stem == "paper-steps10-width8-tiles28"
+    assert paper.with_options(steps=9_200) == paper
+    assert paper.stem == "paper"
