@@ -27,6 +27,11 @@ class FeatureCache:
         self._network = network
         self._folder = folder
 
+    @property
+    def fingerprint(self) -> str:
+        """Names the network, its weights, and the way features are computed."""
+        return f"{_REVISION} {self._network.fingerprint}"
+
     def features(
         self,
         images_u8: Sequence[NDArray[np.uint8]],
@@ -58,7 +63,7 @@ class FeatureCache:
         partial.replace(path)
 
     def _key(self, images_u8: Sequence[NDArray[np.uint8]]) -> str:
-        digest = hashlib.sha256(f"{_REVISION} {self._network.fingerprint}".encode())
+        digest = hashlib.sha256(self.fingerprint.encode())
         for image_u8 in images_u8:
             digest.update(str(image_u8.shape).encode())
             digest.update(image_u8.tobytes())

@@ -10,7 +10,7 @@ from training.evaluation.report import colour_instances, write_sheet
 from training.evaluation.tiles import Tile
 from training.experiments.laboratory import ImageU8, Laboratory
 from training.experiments.styles import sources_of
-from training.experiments.table1 import test_tiles
+from training.experiments.table1 import draw_judged
 from training.methods import METHODS
 
 _CLUSTER_PX = 96
@@ -21,7 +21,8 @@ def figures(laboratory: Laboratory, methods: Sequence[str], folder: Path) -> lis
     """Write figure1.png (organs), figure4.png (methods) and figure5.png (clustered nuclei)."""
     seed = laboratory.scale.seeds[0]
     drawn = {
-        method: test_tiles(laboratory, method, seed, sources_of(method)[0]) for method in methods
+        method: draw_judged(laboratory, method, seed, sources_of(method)[0]).images
+        for method in methods
     }
     paths = [folder / f"figure{number}.png" for number in (1, 4, 5)]
     _organs(paths[0], laboratory.judged, drawn)

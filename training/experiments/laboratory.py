@@ -168,29 +168,31 @@ class Laboratory:
 
     def drawn(self, method: str, seed: int, tiles: TileSet) -> Pictures:
         """A set of tiles of a method, those that are there and those that are to be drawn."""
-        network = self._digest_of(self.train(method, seed))
+        network = self.digest_of(self.train(method, seed))
         origins = [digest(network, origin) for origin in tiles.origins]
-        return Pictures(self.run(method, seed) / tiles.name, origins)
+        folder, title = self.run(method, seed) / tiles.name, f"{method} s{seed}: {tiles.name}"
+        return Pictures(folder, origins, title)
 
-    def tiles(self, method: str, seed: int, tiles: TileSet) -> list[ImageU8]:
+    def tiles(self, method: str, seed: int, tiles: TileSet) -> Pictures:
         """A set of tiles of a method; those that are not there yet are drawn."""
         drawn = self.drawn(method, seed, tiles)
-        images = []
-        with progress_bar(f"{method} s{seed}: {tiles.name}", len(drawn), 0) as bar:
-            for k in range(len(drawn)):
-                if not drawn.has(k):
-                    self.sitting.go_on(f"the tiles {tiles.name} of {method}")
-                    drawn.keep(k, tiles.draw(self.model(method, seed), k))
-                images.append(drawn.read(k))
-                bar(k + 1, None)
-        return images
+        missing = [k for k in range(len(drawn)) if not drawn.has(k)]
+        done = len(drawn) - len(missing)
+        with progress_bar(drawn.title, len(drawn), done, shown=bool(missing)) as bar:
+            for k in missing:
+                self.sitting.go_on(f"the tiles {tiles.name} of {method}")
+                drawn.keep(k, tiles.draw(self.model(method, seed), k))
+                done += 1
+                bar(done, None)
+        return drawn
 
-    def _digest_of(self, path: Path) -> str:
+    def digest_of(self, path: Path) -> str:
+        """sha256 of a finished network's file."""
         if path not in self._digests:
             self._digests[path] = digest_of_file(path)
         return self._digests[path]
 
-    def segmenter(
+    def segnet(
         self,
         name: str,
         seed: int,
@@ -198,8 +200,8 @@ class Laboratory:
         *,
         augment: bool,
         added: str | None = None,
-    ) -> Segmenter:
-        """The SegNet ``name``, trained on ``images()`` if it is not there yet.
+    ) -> Path:
+        """The file of the SegNet ``name``, trained on ``images()`` if it is not there yet.
 
         added: a digest of what they are besides the training slides.
         """
@@ -217,7 +219,11 @@ class Laboratory:
         )
         if not trained:
             self._train_segnet(name, config, images(), run)
-        return Segmenter.load(result, device=str(self.sitting.process.device))
+        return result
+
+    def segmenter(self, path: Path) -> Segmenter:
+        """A finished SegNet, ready to be used."""
+        return Segmenter.load(path, device=str(self.sitting.process.device))
 
     def _train_segnet(
         self, name: str, config: SegNetConfig, images: Sequence[Annotated], run: Path

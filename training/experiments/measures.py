@@ -17,6 +17,9 @@ from training.sitting import progress_bar
 
 KID_SUBSETS = 100
 
+REVISION = 1
+"""Part of what kept measures are known by: raise it when the way they are computed changes."""
+
 Measures = dict[str, float]
 
 
@@ -25,6 +28,11 @@ class FeatureSpaces:
     """The networks in whose features distances are measured, by the name of their columns."""
 
     caches: Mapping[str, FeatureCache]
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """The networks and their weights, by name."""
+        return {name: cache.fingerprint for name, cache in self.caches.items()}
 
     def features(
         self, title: str, images_u8: Sequence[NDArray[np.uint8]], *, keep: bool

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ class Pictures:
     """FOLDER/00000.png and so on; picture k was, or is to be, made from ``origins[k]``, a digest.
 
     Pictures of another origin than the one asked for are deleted, so that they are made anew;
-    those in a folder that does not tell their origins are too.
+    those in a folder that does not tell their origins are too. ``title`` is for progress bars.
     """
 
-    def __init__(self, folder: Path, origins: Sequence[str]) -> None:
-        self.folder, self.origins = folder, list(origins)
+    def __init__(self, folder: Path, origins: Sequence[str], title: str = "") -> None:
+        self.folder, self.origins, self.title = folder, list(origins), title
         note = folder / _ORIGINS_NAME
         stored = json.loads(note.read_text("utf-8")) if note.is_file() else []
         if stored == self.origins:
@@ -40,6 +41,11 @@ class Pictures:
     def identity(self) -> str:
         """The same for sets that are pixel for pixel the same."""
         return digest(self.origins)
+
+    @cached_property
+    def images(self) -> list[NDArray[Any]]:
+        """All of them, once they are made."""
+        return [self.read(k) for k in range(len(self))]
 
     def has(self, k: int) -> bool:
         return self._path(k).is_file()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -55,17 +54,16 @@ def organ_styles(laboratory: Laboratory) -> dict[str, NDArray[np.uint8]]:
 class RandomMasks:
     """Mask k: nuclei as those of an organ, the organs in turn; the same masks for every method.
 
-    Each is drawn once and kept in ``folder``.
+    Each is drawn once and kept in FOLDER/random-masks of the laboratory. Indexing raises
+    RunUnfinished when the sitting is over and the mask is still to be drawn.
     """
 
-    def __init__(self, organs: Sequence[str], count: int, folder: Path) -> None:
-        self._organs = list(organs)
+    def __init__(self, laboratory: Laboratory, organs: Sequence[str]) -> None:
+        self._organs, self._sitting = list(organs), laboratory.sitting
         statistics = {organ: asdict(organ_statistics(organ)) for organ in organs}
+        count = laboratory.scale.synthetic
         origins = [digest(statistics[self.organ(k)], TILE_PX, k) for k in range(count)]
-        self._kept = Pictures(folder, origins)
-
-    def __len__(self) -> int:
-        return len(self._kept)
+        self._kept = Pictures(laboratory.folder / "random-masks", origins)
 
     @property
     def origins(self) -> list[str]:
@@ -76,6 +74,7 @@ class RandomMasks:
 
     def __getitem__(self, k: int) -> NDArray[np.int32]:
         if not self._kept.has(k):
+            self._sitting.go_on("the random masks")
             drawn = random_mask(organ_statistics(self.organ(k)), TILE_PX, TILE_PX, seed=k)
             self._kept.keep(k, drawn.astype(np.uint16))
         return self._kept.read(k).astype(np.int32)

@@ -1,15 +1,15 @@
 """Table 3: what synthetic tiles add to the training of a SegNet, tested on the real test tiles."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from training.experiments.judge import Judge
 from training.experiments.laboratory import Laboratory
-from training.experiments.measures import segmentation
 from training.experiments.rows import Row
 from training.experiments.styles import RandomMasks, organ_styles, random_set
-from training.experiments.table1 import real_segmenter
+from training.experiments.table1 import real_segnet
 from training.methods import METHODS
 from training.segmentation.data import Annotated
-from training.segmentation.segmenter import Segmenter
 
 
 def table_3(laboratory: Laboratory, methods: Sequence[str]) -> list[Row]:
@@ -19,36 +19,30 @@ def table_3(laboratory: Laboratory, methods: Sequence[str]) -> list[Row]:
     masks; those that take a style draw them in one style for each of the training organs.
     """
     seed = laboratory.scale.seeds[0]
-    plain = laboratory.segmenter("real", seed, laboratory.real_images, augment=False)
+    judge = Judge(laboratory)
+
+    def row(name: str, title: str, segnet: Path, synthetic: int) -> Row:
+        facts = {"synthetic": synthetic, "tiles": len(judge.tiles)}
+        return Row(name, title, (seed,), [judge.segmentation(segnet)], facts)
+
+    plain = laboratory.segnet("real", seed, laboratory.real_images, augment=False)
+    augmented = real_segnet(laboratory)
     rows = [
-        _row(laboratory, "real", "MoNuSeg training set", plain),
-        _row(
-            laboratory,
-            "real-augmented",
-            "MoNuSeg training set, augmented",
-            real_segmenter(laboratory),
-        ),
+        row("real", "MoNuSeg training set", plain, 0),
+        row("real-augmented", "MoNuSeg training set, augmented", augmented, 0),
     ]
     styles = organ_styles(laboratory)
     count = laboratory.scale.synthetic
-    masks = RandomMasks(list(styles), count, laboratory.folder / "random-masks")
+    masks = RandomMasks(laboratory, list(styles))
     tile_set = random_set(masks, styles)
     for method in methods:
 
         def images(method: str = method) -> list[Annotated]:
-            tiles = laboratory.tiles(method, seed, tile_set)
+            tiles = laboratory.tiles(method, seed, tile_set).images
             added = [Annotated(tile, masks[k]) for k, tile in enumerate(tiles)]
             return [*laboratory.real_images(), *added]
 
         added = laboratory.drawn(method, seed, tile_set).identity
-        segmenter = laboratory.segmenter(method, seed, images, augment=True, added=added)
-        rows.append(_row(laboratory, method, f"+ {METHODS[method].title}", segmenter))
+        segnet = laboratory.segnet(method, seed, images, augment=True, added=added)
+        rows.append(row(method, f"+ {METHODS[method].title}", segnet, count))
     return rows
-
-
-def _row(laboratory: Laboratory, name: str, title: str, segmenter: Segmenter) -> Row:
-    tiles = laboratory.judged
-    measures = segmentation(segmenter, tiles, [tile.image_u8 for tile in tiles])
-    added = laboratory.scale.synthetic if name in METHODS else 0
-    facts = {"synthetic": added, "tiles": len(tiles)}
-    return Row(name, title, laboratory.scale.seeds[:1], [measures], facts)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import ResumeMismatch
+from model.errors import ResumeMismatch, RunUnfinished
 from training.experiments.identity import NOTE_NAME
 from training.experiments.laboratory import Laboratory, TileSet
 from training.experiments.styles import RandomMasks, judged_set, organ_styles, random_set
-from training.experiments.table1 import real_segmenter
+from training.experiments.table1 import real_segnet
 from training.trained import RESULT_NAME
 
 Make = Callable[..., Laboratory]
@@ -107,8 +107,8 @@ def test_a_run_on_other_slides_is_refused(
 def test_tiles_are_drawn_once(laboratory: Make) -> None:
     first = laboratory()
     fake = with_fake(first)
-    images = first.tiles("pix2pix", 0, judged_set(first, "none"))
-    again = first.tiles("pix2pix", 0, judged_set(first, "none"))
+    images = first.tiles("pix2pix", 0, judged_set(first, "none")).images
+    again = first.tiles("pix2pix", 0, judged_set(first, "none")).images
     assert fake.drawn == 4
     assert all(np.array_equal(*pair) for pair in zip(images, again, strict=True))
 
@@ -118,7 +118,7 @@ def test_tiles_of_other_masks_are_drawn_again(laboratory: Make) -> None:
     with_fake(few)
     fake = with_fake(many)
     few.tiles("pix2pix", 0, judged_set(few, "none"))
-    images = many.tiles("pix2pix", 0, judged_set(many, "none"))
+    images = many.tiles("pix2pix", 0, judged_set(many, "none")).images
     for tile, image in zip(many.judged, images, strict=True):
         assert np.array_equal(image[..., 0], tile.mask_labels % 256)
     assert fake.drawn < 8  # the first tile is the same
@@ -147,46 +147,46 @@ def test_tiles_of_unknown_origin_are_drawn_again(laboratory: Make) -> None:
 def test_random_masks_are_drawn_once_for_all_methods(
     laboratory: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = laboratory()
+    now = laboratory(synthetic=2)
     with_fake(now)
-    tiles = random_tiles(now)
-    first = now.tiles("pix2pix", 0, tiles)
-    masks = RandomMasks(["kidney"], 2, now.folder / "one")
-    drawn = masks[0]
+    first = now.tiles("pix2pix", 0, random_tiles(now)).images
+    assert first[0].max() > 1
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("drawn again")
 
     monkeypatch.setattr("training.experiments.styles.random_mask", never)
-    assert np.array_equal(RandomMasks(["kidney"], 1, now.folder / "one")[0], drawn)
-    assert drawn.max() > 1
     shutil.rmtree(now.run("pix2pix", 0) / "random")
-    again = now.tiles("pix2pix", 0, random_tiles(now))
-    assert np.array_equal(first[1], again[1])
+    again = now.tiles("pix2pix", 0, random_tiles(now)).images
+    assert all(np.array_equal(*pair) for pair in zip(first, again, strict=True))
+
+
+def test_no_random_mask_is_drawn_when_the_time_is_over(laboratory: Make) -> None:
+    with pytest.raises(RunUnfinished, match="random masks"):
+        RandomMasks(laboratory(minutes=0), ["kidney"])[0]
 
 
 def random_tiles(laboratory: Laboratory) -> TileSet:
     styles = organ_styles(laboratory)
-    masks = RandomMasks(list(styles), laboratory.scale.synthetic, laboratory.folder / "masks")
-    return random_set(masks, styles)
+    return random_set(RandomMasks(laboratory, list(styles)), styles)
 
 
 def test_a_segnet_is_of_its_options_and_images(laboratory: Make) -> None:
     now = laboratory()
-    real_segmenter(now)
-    real_segmenter(laboratory())
+    real_segnet(now)
+    real_segnet(laboratory())
     (now.folder / "segnet-real-augmented-s0" / NOTE_NAME).unlink()
-    real_segmenter(laboratory())
+    real_segnet(laboratory())
     with pytest.raises(ResumeMismatch, match="steps is 1, now 2"):
-        real_segmenter(laboratory(segnet_steps=2))
+        real_segnet(laboratory(segnet_steps=2))
 
 
 def test_a_segnet_of_other_synthetic_tiles_is_refused(laboratory: Make) -> None:
     now = laboratory()
     for added in ("0" * 64, "0" * 64):
-        now.segmenter("pix2pix", 0, now.real_images, augment=True, added=added)
+        now.segnet("pix2pix", 0, now.real_images, augment=True, added=added)
     with pytest.raises(ResumeMismatch, match=r"synthetic_tiles is \"00000000\", now \"11111111\""):
-        now.segmenter("pix2pix", 0, now.real_images, augment=True, added="1" * 64)
+        now.segnet("pix2pix", 0, now.real_images, augment=True, added="1" * 64)
     (now.folder / "segnet-pix2pix-s0" / NOTE_NAME).unlink()
     with pytest.raises(ResumeMismatch, match='synthetic_tiles is "unknown"'):
-        now.segmenter("pix2pix", 0, now.real_images, augment=True, added="0" * 64)
+        now.segnet("pix2pix", 0, now.real_images, augment=True, added="0" * 64)

@@ -1,0 +1,142 @@
+"""Tables 1 and 2 with a model that copies its style image: what it scores is known."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.errors import ParameterInvalid, RunUnfinished
+from training.evaluation.cache import FeatureCache
+from training.experiments.laboratory import Laboratory
+from training.experiments.measures import FeatureSpaces
+from training.experiments.table1 import table_1, table_2
+from training.trained import RESULT_NAME
+
+Make = Callable[..., Laboratory]
+
+
+class Copy:
+    """Its style is the image, and so is its tile."""
+
+    def encode_style(self, image_u8: np.ndarray) -> np.ndarray:
+        return image_u8
+
+    def synthesize(self, mask_labels: np.ndarray, style: np.ndarray, *, seed: int) -> np.ndarray:
+        return style
+
+
+class Blocks:
+    """A network for features: the colours of the four quarters. Counts the images it saw."""
+
+    fingerprint = "blocks"
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def features(
+        self,
+        images_u8: Iterable[np.ndarray],
+        *,
+        batch_size: int = 4,
+        advance: Callable[[int], object] = lambda images: None,
+    ) -> dict[int, np.ndarray]:
+        images = np.stack(list(images_u8))
+        self.seen += len(images)
+        quarters = images.reshape(len(images), 2, 128, 2, 128, 3).mean((2, 4))
+        return {12: quarters.reshape(len(images), 12)}
+
+
+@pytest.fixture
+def copying(laboratory: Make) -> Make:
+    """A laboratory whose one network, called spade, copies its style."""
+
+    def make(**options: object) -> Laboratory:
+        now = laboratory(**options)
+        now.model = lambda method, seed: Copy()  # type: ignore[method-assign]
+
+        def train(method: str, seed: int) -> Path:
+            path = now.run(method, seed) / RESULT_NAME
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(method)
+            return path
+
+        now.train = train  # type: ignore[method-assign]
+        return now
+
+    return make
+
+
+def spaces(network: Blocks, folder: Path) -> FeatureSpaces:
+    return FeatureSpaces({"inception": FeatureCache(network, folder / "features")})
+
+
+def test_real_tiles_are_at_no_distance_from_themselves(copying: Make, tmp_path: Path) -> None:
+    rows = table_1(copying(test_tiles=8), spaces(Blocks(), tmp_path), ["spade"])
+    by_source = {row.facts["style_source"]: row for row in rows if row.name == "spade"}
+    assert by_source["same"].mean("fid_12") == pytest.approx(0, abs=1e-6)
+    assert by_source["same"].mean("ssim") == pytest.approx(1)
+    assert by_source["slide"].mean("ssim") < 0.9
+    floors = {row.name: row for row in rows}
+    assert floors["real-training"].mean("fid_12") > 0.1
+    for measure in ("dq", "sq", "pq", "aji"):
+        assert by_source["same"].mean(measure) == floors["real"].mean(measure)
+
+
+def test_nothing_is_measured_twice(
+    copying: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = Blocks()
+    first = table_1(copying(), spaces(network, tmp_path), ["spade"])
+    assert network.seen
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("measured or loaded again")
+
+    for name in ("distances", "similarity", "segmentation"):
+        monkeypatch.setattr(f"training.experiments.judge.{name}", never)
+    later = copying(minutes=0)  # what is kept may be read when the time is over
+    later.model = later.segmenter = never  # type: ignore[method-assign, assignment]
+    unused = Blocks()
+    again = table_1(later, spaces(unused, tmp_path), ["spade"])
+    assert [row.to_json() for row in again] == [row.to_json() for row in first]
+    assert unused.seen == 0
+
+
+def test_other_tiles_are_measured_anew(copying: Make, tmp_path: Path) -> None:
+    four, eight = (
+        table_1(copying(test_tiles=count), spaces(Blocks(), tmp_path), ["spade"])
+        for count in (4, 8)
+    )
+    assert four[-1].mean("ssim") != eight[-1].mean("ssim")
+
+
+def test_the_end_of_the_time_is_the_end_of_measuring(copying: Make, tmp_path: Path) -> None:
+    network = Blocks()
+    table_1(copying(), spaces(network, tmp_path), [])
+    seen, late = network.seen, copying()
+    draw = late.tiles
+
+    def drawn_in_time(*args: object) -> object:
+        pictures = draw(*args)
+        late.sitting = copying(minutes=0).sitting
+        return pictures
+
+    late.tiles = drawn_in_time  # type: ignore[method-assign, assignment]
+    with pytest.raises(RunUnfinished, match="before the distances"):
+        table_1(late, spaces(network, tmp_path), ["pix2pix"])
+    assert network.seen == seen
+
+
+def test_table_2_takes_the_organs_apart(copying: Make, tmp_path: Path) -> None:
+    rows = table_2(copying(test_tiles=3), spaces(Blocks(), tmp_path), ["spade"])
+    found = [(row.facts["organ"], row.facts["style_source"], row.facts["tiles"]) for row in rows]
+    assert found == [("kidney", "same", 2), ("kidney", "slide", 2)]  # breast has one tile
+    assert rows[0].mean("fid_12") == pytest.approx(0, abs=1e-6)
+
+
+def test_table_2_needs_two_tiles_of_an_organ(copying: Make, tmp_path: Path) -> None:
+    now = copying(test_tiles=2)
+    with pytest.raises(ParameterInvalid, match="--tiles"):
+        table_2(now, spaces(Blocks(), tmp_path), ["spade"])
+    assert not now.run("spade", 0).exists()
