@@ -34,6 +34,11 @@ class Process:
         return self.rank == 0
 
 
+def processes() -> int:
+    """How many torchrun started, this one included; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def start_process(device: str) -> Process:
     """Join the group torchrun describes in the environment, or be alone without it.
 
@@ -42,7 +47,7 @@ def start_process(device: str) -> Process:
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = processes()
     if world == 1:
         return Process(0, 1, torch.device(device))
     if device == "cuda":

@@ -13,7 +13,7 @@ from rich.markdown import Markdown
 
 from model.errors import ParameterInvalid
 from training.alone import run_alone
-from training.distributed import start_process
+from training.distributed import processes, start_process
 from training.evaluation.cache import FeatureCache, default_folder
 from training.evaluation.report import portable
 from training.experiments.figures import figures
@@ -83,6 +83,7 @@ def experiment(
 
     Stop at any time: the same command goes on from there.
     """
+    _refuse_torchrun()
     command = _command(
         name,
         data=portable(data), vgg=portable(vgg), inception=portable(inception),
@@ -115,6 +116,14 @@ def experiment(
     )
     console.print(Markdown(page.read_text("utf-8")))
     console.print(f"Written to {written} and {page}")
+
+
+def _refuse_torchrun() -> None:
+    if processes() > 1:
+        raise ParameterInvalid(
+            "An experiment runs in one process; several, as torchrun starts them, would write the "
+            "same files. Start it without torchrun. Only training.train shares the work."
+        )
 
 
 def _scale(name: str, **options: Any) -> Scale:

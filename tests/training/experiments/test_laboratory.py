@@ -13,7 +13,7 @@ from training.experiments.identity import NOTE_NAME
 from training.experiments.laboratory import Laboratory, TileSet
 from training.experiments.styles import RandomMasks, judged_set, organ_styles, random_set
 from training.experiments.table1 import real_segnet
-from training.trained import RESULT_NAME
+from training.trained import RESULT_NAME, load_result
 
 Make = Callable[..., Laboratory]
 
@@ -190,3 +190,16 @@ def test_a_segnet_of_other_synthetic_tiles_is_refused(laboratory: Make) -> None:
     (now.folder / "segnet-pix2pix-s0" / NOTE_NAME).unlink()
     with pytest.raises(ResumeMismatch, match='synthetic_tiles is "unknown"'):
         now.segnet("pix2pix", 0, now.real_images, augment=True, added="0" * 64)
+
+
+def test_every_method_is_drawn_in_the_same_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIAN's own networks would be served in bf16 on a GPU; the others compute in fp32."""
+    asked = {}
+    monkeypatch.setattr(
+        "training.trained.Synthesizer.load", lambda path, **options: asked.update(options)
+    )
+    (tmp_path / "checkpoint.json").write_text("{}")
+    load_result(tmp_path / RESULT_NAME, device="cuda")
+    assert asked == {"device": "cuda", "precision": "fp32"}

@@ -1,0 +1,21 @@
+"""The command, where it refuses before anything is made."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from model.errors import ParameterInvalid
+from training.experiment import app
+
+ARGUMENTS = ["table1", "--data=data", "--vgg=vgg", "--inception=inception", "--device=cpu"]
+
+
+def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    options = [f"--folder={tmp_path / 'runs'}", f"--out={tmp_path / 'out'}"]
+    done = CliRunner().invoke(app, [*ARGUMENTS, *options])
+    assert isinstance(done.exception, ParameterInvalid)
+    assert "without torchrun" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
