@@ -49,7 +49,7 @@ class FeatureSpaces:
                     bar(done, None)
 
                 rows = cache.features(images_u8, keep=keep, advance=advance)
-            for dims, part in rows.items():
+            for dims, part in sorted(rows.items()):  # a file has them in the order of its own
                 found[f"{name}_{dims}" if name != "inception" else str(dims)] = part
         return found
 

@@ -14,23 +14,33 @@ from training.results import write_results
 
 @dataclass(frozen=True)
 class Column:
-    """measure: its key in the rows. printed: its key in the paper's table, None if not there."""
+    """measure: its key in the rows. None: the column has the values that the paper prints.
+
+    printed: its key in the paper's table, None if not there. deviation: whether the one over the
+    seeds is shown.
+    """
 
     title: str
-    measure: str
+    measure: str | None
     printed: str | None = None
     digits: int = 3
+    factor: float = 1.0
+    deviation: bool = True
 
 
 @dataclass(frozen=True)
 class TableKind:
-    """What is printed of a table: its title, columns, and the paper's values by row name."""
+    """What is printed of a table: its title, columns, and the paper's values by row name.
+
+    segnet: a SegNet takes part in it.
+    """
 
     title: str
     columns: tuple[Column, ...]
     printed: dict[str, dict[str, float]]
     facts: tuple[str, ...]
     notes: str
+    segnet: bool = True
 
 
 _QUALITY = (
@@ -40,36 +50,46 @@ _QUALITY = (
     Column("AJI", "aji"),
 )
 
+_DISTANCES = (
+    Column("FID-768", "fid_768"),
+    Column("FID-1280", "fid_1280"),
+    Column("FID-2048", "fid_2048", None, 1),
+    Column("FID-2048 in the paper", None, "fid", 1),
+    Column("FID-Lite0", "fid_lite0_1280"),
+    Column("KID-768 x 1000", "kid", factor=1000),
+    Column("spread of KID-768 x 1000", "kid_deviation", factor=1000, deviation=False),
+)
+
+_ON_DISTANCES = (
+    "FID-768, -1280 and -2048 are Frechet distances between features of the Inception of 2015 "
+    "(Mixed_6e, Mixed_7a, pool3), FID-Lite0 between those of EfficientNet-Lite0; the paper's are "
+    "of the 2048 features and cannot be compared with those of other spaces. KID-768 is the kernel "
+    "distance between the 768 features; its spread is the standard deviation over 100 random "
+    "subsets of half the tiles, a mean over the seeds. "
+)
+
 KINDS: dict[str, TableKind] = {
     "table1": TableKind(
         "Table 1: image quality on the test slides",
-        (
-            Column("FID-768", "fid_768", None),
-            Column("FID", "fid_2048", "fid", 1),
-            Column("KID x 1000", "kid"),
-            Column("SSIM", "ssim", "ssim"),
-            *_QUALITY,
-        ),
+        (*_DISTANCES, Column("SSIM", "ssim", "ssim"), *_QUALITY),
         printed.TABLE_1,
         ("style_source",),
-        "Style: `same`, the real tile of the mask, as the paper's reconstruction measures imply; "
+        _ON_DISTANCES
+        + "Style: `same`, the real tile of the mask, as the paper's reconstruction measures imply; "
         "`slide`, another tile of its slide; `none`, the method takes no style. DQ, SQ, PQ and AJI "
         "are of a SegNet trained on real training tiles, applied to the synthetic tiles and scored "
-        "against the masks these were drawn from, tile by tile. The paper's FID is of 2048 "
-        "features and cannot be compared with distances in other spaces.",
+        "against the masks these were drawn from, tile by tile.",
     ),
     "table2": TableKind(
         "Table 2: distances by organ",
-        (
-            Column("FID-768", "fid_768", None),
-            Column("FID", "fid_2048", "fid", 1),
-            Column("KID x 1000", "kid"),
-        ),
+        _DISTANCES,
         {},
         ("organ", "style_source", "tiles"),
-        "An organ has 16 to 48 test tiles, far fewer than features: a Frechet distance is then "
+        _ON_DISTANCES
+        + "An organ has 16 to 48 test tiles, far fewer than features: a Frechet distance is then "
         "mostly the bias of the small sample, the same for all methods. KID has no such bias, and "
-        "a spread instead.",
+        "a spread instead. An organ with one judged tile has no row.",
+        segnet=False,
     ),
     "table3": TableKind(
         "Table 3: SegNet with synthetic training tiles, on the real test tiles",
@@ -113,14 +133,13 @@ def write_report(
 
 def page(kind: TableKind, rows: Sequence[Row], scale: Scale, command: str) -> str:
     """The table in Markdown: mean, and standard deviation over seeds; the paper's in brackets."""
-    columns = [c for c in kind.columns if any(row.mean(c.measure) is not None for row in rows)]
+    columns = [c for c in kind.columns if any(_cell(row, c, kind) for row in rows)]
     header = ["method", *(fact.replace("_", " ") for fact in kind.facts), "seeds"]
     header += [column.title for column in columns]
     lines = [
         f"# {kind.title}",
         "",
-        f"Scale `{scale.name}`: {scale.note} Width {scale.width}, {scale.steps} steps of "
-        f"{scale.batch} crops of {scale.crop_px} px.",
+        _budget(kind, scale),
         "",
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),
@@ -130,20 +149,47 @@ def page(kind: TableKind, rows: Sequence[Row], scale: Scale, command: str) -> st
         cells.append(str(len(row.seeds)))
         cells += [_cell(row, column, kind) for column in columns]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", "In brackets: the value that the paper prints. " + kind.notes, ""]
-    lines += ["```sh", command, "```", ""]
+    lines += ["", _legend(columns, rows) + kind.notes, "", "```sh", command, "```", ""]
     return "\n".join(lines)
 
 
+def _budget(kind: TableKind, scale: Scale) -> str:
+    """What every method, and the SegNets, were trained for."""
+    text = (
+        f"Scale `{scale.name}`: {scale.note} Generators: width {scale.width}, {scale.steps} steps "
+        f"of {scale.batch} crops of {scale.crop_px} px."
+    )
+    if kind.segnet:
+        text += (
+            f" SegNet: width {scale.segnet_width}, {scale.segnet_steps} steps of "
+            f"{scale.segnet_batch} crops of {scale.segnet_crop_px} px."
+        )
+    return text
+
+
+def _legend(columns: Sequence[Column], rows: Sequence[Row]) -> str:
+    """How a cell is to be read, as far as the table has such cells."""
+    text = ""
+    if any(len(row.seeds) > 1 for row in rows):
+        text += (
+            "Behind ±: the standard deviation over the seeds (divisor: seeds - 1); a row of one "
+            "seed has none. "
+        )
+    if any(column.printed and column.measure for column in columns):
+        text += "In brackets: the value that the paper prints. "
+    return text
+
+
 def _cell(row: Row, column: Column, kind: TableKind) -> str:
+    said = _printed(row, column, kind)
+    if column.measure is None:
+        return "" if said is None else f"{said:.{column.digits}f}"
     mean, deviation = row.mean(column.measure), row.deviation(column.measure)
     if mean is None:
         return ""
-    factor = 1000 if column.measure == "kid" else 1
-    text = f"{factor * mean:.{column.digits}f}"
-    if deviation is not None:
-        text += f" ± {factor * deviation:.{column.digits}f}"
-    said = _printed(row, column, kind)
+    text = f"{column.factor * mean:.{column.digits}f}"
+    if deviation is not None and column.deviation:
+        text += f" ± {column.factor * deviation:.{column.digits}f}"
     return text if said is None else f"{text} ({said})"
 
 

@@ -140,3 +140,19 @@ def test_table_2_needs_two_tiles_of_an_organ(copying: Make, tmp_path: Path) -> N
     with pytest.raises(ParameterInvalid, match="--tiles"):
         table_2(now, spaces(Blocks(), tmp_path), ["spade"])
     assert not now.run("spade", 0).exists()
+
+
+def test_the_kernel_distance_is_of_the_first_space(tmp_path: Path) -> None:
+    """Also when features come from a file, which has them in another order."""
+
+    class Two(Blocks):
+        fingerprint = "two"
+
+        def features(self, images_u8: Iterable[np.ndarray], **_: object) -> dict[int, np.ndarray]:
+            count = len(list(images_u8))
+            return {768: np.zeros((count, 768)), 1280: np.ones((count, 1280))}
+
+    asked = spaces(Two(), tmp_path)
+    images = [np.zeros((256, 256, 3), np.uint8)] * 2
+    for _ in range(2):
+        assert list(asked.features("", images, keep=True)) == ["768", "1280"]
