@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,21 +11,50 @@ from typing import Any
 
 from model.version import code_version
 
+_ROOT = Path(__file__).resolve().parents[1]
+
+# Results are no code, and those of an earlier run may not be committed yet.
+_CODE = (".", ":(exclude)benchmarks/results", ":(exclude)docs")
+
 
 def write_results(
     path: Path, rows: Sequence[dict[str, Any]], *, command: str, threads: int, **facts: Any
 ) -> None:
-    """Write ``path`` as JSON: command, machine, date, code_version, further facts, rows."""
+    """Write ``path`` as JSON: command, machine, date, code_version, further facts, rows.
+
+    Code that runs from a checkout has its ``commit`` too, and whether it differs from that.
+    """
     result = {
         "command": command,
         "machine": machine(threads),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "code_version": code_version(),
+        **checkout(_ROOT),
         **facts,
         "rows": list(rows),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def checkout(root: Path) -> dict[str, Any]:
+    """``commit`` of the git checkout at ``root``, and whether its code has ``uncommitted_changes``.
+
+    Untracked files do not count. Nothing when there is no such checkout, or no git.
+    """
+    try:
+        if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
+            return {}
+        changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *_CODE)
+        return {"commit": _git(root, "rev-parse", "HEAD"), "uncommitted_changes": bool(changed)}
+    except (OSError, subprocess.SubprocessError):
+        return {}
+
+
+def _git(root: Path, *words: str) -> str:
+    command = ["git", "-C", str(root), *words]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=30)
+    return done.stdout.strip()
 
 
 def machine(threads: int) -> str:
