@@ -26,13 +26,14 @@ class Pictures:
         self.folder, self.origins, self.title = folder, list(origins), title
         note = folder / _ORIGINS_NAME
         stored = json.loads(note.read_text("utf-8")) if note.is_file() else []
-        if stored == self.origins:
+        kept = self.origins + stored[len(self.origins) :]  # a larger set loses nothing
+        if stored == kept:
             return
         for path in folder.glob("[0-9][0-9][0-9][0-9][0-9].png"):
             k = int(path.stem)
-            if self.origins[k : k + 1] != stored[k : k + 1] or k >= len(self.origins):
+            if k >= len(stored) or stored[k] != kept[k]:
                 path.unlink()
-        write_whole(note, json.dumps(self.origins) + "\n")
+        write_whole(note, json.dumps(kept) + "\n")
 
     def __len__(self) -> int:
         return len(self.origins)

@@ -122,8 +122,14 @@ def test_tiles_of_other_masks_are_drawn_again(laboratory: Make) -> None:
     for tile, image in zip(many.judged, images, strict=True):
         assert np.array_equal(image[..., 0], tile.mask_labels % 256)
     assert fake.drawn < 8  # the first tile is the same
-    few.tiles("pix2pix", 0, judged_set(few, "none"))
-    assert len(list((few.run("pix2pix", 0) / "test-none").glob("*.png"))) == 4
+
+
+def test_fewer_of_the_same_tiles_leave_the_others(laboratory: Make) -> None:
+    for count in (3, 2, 3):
+        now = laboratory(synthetic=count)
+        fake = with_fake(now)
+        assert len(now.tiles("pix2pix", 0, random_tiles(now)).images) == count
+    assert fake.drawn == 0
 
 
 def test_tiles_of_another_network_are_drawn_again(laboratory: Make) -> None:
