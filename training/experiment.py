@@ -1,6 +1,7 @@
 """``sian experiment`` and ``python -m training.experiment``: the paper's tables and figures."""
 
 import math
+import os
 import shlex
 import time
 from pathlib import Path
@@ -74,7 +75,10 @@ def experiment(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of the networks; default: all cores.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that prepare crops; default: the cores but one."),
+    ] = None,
     minutes: Annotated[
         float, typer.Option(min=0, help="Stop and keep after so long; run again to go on.")
     ] = math.inf,
@@ -96,7 +100,7 @@ def experiment(
         scale, steps=steps, width=width, crop_px=crop, batch=batch, test_tiles=tiles,
         synthetic=synthetic,
     )  # fmt: skip
-    sitting = Sitting(start_process(device), workers, time.monotonic() + 60 * minutes)
+    sitting = Sitting(start_process(device), workers_of(workers), time.monotonic() + 60 * minutes)
     laboratory = Laboratory(data, vgg, folder or Path("runs") / scale, budget, sitting)
     chosen = _methods(methods)
     console = Console()
@@ -104,7 +108,7 @@ def experiment(
         for path in figures(laboratory, chosen, out):
             console.print(f"Written to {path}")
         return
-    spaces = _spaces(inception, efficientnet)
+    spaces = _spaces(inception, efficientnet, sitting.process.device)
     if name == "table1":
         rows = table_1(laboratory, spaces, chosen)
     elif name == "table2":
@@ -126,6 +130,11 @@ def _refuse_torchrun() -> None:
         )
 
 
+def workers_of(asked: int | None) -> int:
+    """One core is for the process that trains; more than 16 have nothing to do."""
+    return min(len(os.sched_getaffinity(0)) - 1, 16) if asked is None else asked
+
+
 def _scale(name: str, **options: Any) -> Scale:
     if name not in SCALES:
         raise ParameterInvalid(f"There is no scale '{name}'. Choose one of: {', '.join(SCALES)}.")
@@ -141,11 +150,12 @@ def _methods(names: str | None) -> list[str]:
     return chosen
 
 
-def _spaces(inception: Path, efficientnet: Path | None) -> FeatureSpaces:
+def _spaces(inception: Path, efficientnet: Path | None, device: torch.device) -> FeatureSpaces:
     folder = default_folder()
-    caches = {"inception": FeatureCache(Inception.load(inception), folder)}
+    caches = {"inception": FeatureCache(Inception.load(inception, device=device), folder)}
     if efficientnet is not None:
-        caches["lite0"] = FeatureCache(EfficientNetLite0.load(efficientnet), folder)
+        lite0 = EfficientNetLite0.load(efficientnet, device=device)
+        caches["lite0"] = FeatureCache(lite0, folder)
     return FeatureSpaces(caches)
 
 

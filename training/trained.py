@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from model.config import NetworkConfig
+from model.device import compute_reproducibly
 from model.encoder import StyleEncoder
 from model.errors import CheckpointMissing, CheckpointTruncated, ParameterInvalid
 from model.pixels import channels_last, image_to_pm1, place, pm1_to_image
@@ -48,6 +49,7 @@ class Trained:
         Raises:
             CheckpointMissing, CheckpointTruncated: there is none, or it is damaged.
         """
+        compute_reproducibly(device)  # as Synthesizer.load does
         if not path.is_file():
             raise CheckpointMissing(f"There is no trained network {path}. Train it first.")
         try:

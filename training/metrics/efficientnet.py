@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -48,7 +49,7 @@ class EfficientNetLite0:
     batch norm behind it. Raises WeightsMissing for another network's.
     """
 
-    def __init__(self, state: Weights) -> None:
+    def __init__(self, state: Weights, *, device: torch.device | str = "cpu") -> None:
         norms = _norms()
         found = {name for name, tensor in state.items() if tensor.ndim == 4}
         if unlike := found.symmetric_difference(f"{conv}.weight" for conv in norms):
@@ -59,7 +60,7 @@ class EfficientNetLite0:
         weights = {}
         for conv, norm in norms.items():
             weights[f"{conv}.weight"], weights[f"{conv}.bias"] = fold(state, conv, norm)
-        self._weights = for_inference(weights)
+        self._weights, self._device = for_inference(weights, device), torch.device(device)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -67,13 +68,13 @@ class EfficientNetLite0:
         return sha256_of(self._weights)
 
     @classmethod
-    def load(cls, path: Path) -> "EfficientNetLite0":
+    def load(cls, path: Path, *, device: torch.device | str = "cpu") -> "EfficientNetLite0":
         """Reads the package's .pth, or its tensors as .safetensors.
 
         The .pth is read without running any code it may hold. Raises WeightsMissing.
         """
         try:
-            return cls(read_weights(path))
+            return cls(read_weights(path), device=device)
         except UNREADABLE as error:
             raise WeightsMissing(
                 f"The EfficientNet-Lite0 weights cannot be read from {path} ({error}). {_ADVICE}"
@@ -94,7 +95,12 @@ class EfficientNetLite0:
         it had.
         """
         return in_batches(
-            self._forward, images_u8, [FEATURES], batch_size=batch_size, advance=advance
+            self._forward,
+            images_u8,
+            [FEATURES],
+            batch_size=batch_size,
+            advance=advance,
+            device=self._device,
         )
 
     def _forward(self, pixels: Tensor) -> dict[int, Tensor]:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from model.device import compute_reproducibly
 from training.metrics.frechet import Features
 
 Weights = dict[str, Tensor]
@@ -79,12 +80,12 @@ def fold(state: Weights, conv: str, norm: str) -> tuple[Tensor, Tensor]:
     return weight, (shift - mean * scale).float()
 
 
-def for_inference(weights: Weights) -> Weights:
-    """In float32, convolutions in the memory format that CPUs are fastest with."""
+def for_inference(weights: Weights, device: torch.device | str = "cpu") -> Weights:
+    """On the device, in float32, convolutions in the memory format that is fastest."""
     return {
-        name: tensor.to(torch.float32).contiguous(memory_format=torch.channels_last)
+        name: tensor.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
         if tensor.ndim == 4
-        else tensor.to(torch.float32)
+        else tensor.to(device, torch.float32)
         for name, tensor in weights.items()
     }
 
@@ -94,7 +95,7 @@ def sha256_of(weights: Weights) -> str:
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode())
-        digest.update(weights[name].numpy().tobytes())
+        digest.update(weights[name].cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -106,16 +107,19 @@ def in_batches(
     *,
     batch_size: int,
     advance: Callable[[int], object],
+    device: torch.device,
 ) -> dict[int, Features]:
     """The rows that ``forward`` gives, {D: (B, D)} for pixels (B, 3, H, W) float32 in 0..255.
 
     ``dims`` names each D, for sets without images.
     """
+    compute_reproducibly(str(device))  # and as exactly as on a CPU
     images = list(images_u8)
     rows: dict[int, list[Features]] = {size: [np.empty((0, size))] for size in dims}
     for start in range(0, len(images), batch_size):
-        batch_u8 = torch.from_numpy(np.stack(images[start : start + batch_size]))
-        for size, part in forward(batch_u8.permute(0, 3, 1, 2).to(torch.float32)).items():
-            rows[size].append(part.to(torch.float64).numpy())
+        batch_u8 = torch.from_numpy(np.stack(images[start : start + batch_size])).to(device)
+        found = forward(batch_u8.permute(0, 3, 1, 2).to(torch.float32))
+        for size, part in found.items():
+            rows[size].append(part.to("cpu", torch.float64).numpy())
         advance(len(batch_u8))
     return {size: np.concatenate(parts) for size, parts in rows.items()}

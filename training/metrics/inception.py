@@ -43,14 +43,14 @@ class Inception:
     only serve the 2048 features.
     """
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, *, device: torch.device | str = "cpu") -> None:
         if _LAST_NEEDED not in weights:
             raise WeightsMissing(
                 f"The Inception weights lack {_LAST_NEEDED}. Pass the FID Inception-v3 of "
                 "2015-12-05 (pt_inception-2015-12-05-6726825d.pth, or its layers up to Mixed_7a "
                 "as safetensors); torchvision's Inception-v3 is another network."
             )
-        self._weights = for_inference(weights)
+        self._weights, self._device = for_inference(weights, device), torch.device(device)
         self._whole = _LAST in weights
 
     @cached_property
@@ -59,14 +59,15 @@ class Inception:
         return sha256_of(self._weights)
 
     @classmethod
-    def load(cls, path: Path) -> "Inception":
+    def load(cls, path: Path, *, device: torch.device | str = "cpu") -> "Inception":
         """Reads folded weights (.safetensors) or pytorch-fid's official file (.pth).
 
         The .pth is read without running any code it may hold. Raises WeightsMissing.
         """
         try:
             weights = read_weights(path)
-            return cls(weights if path.suffix == ".safetensors" else fold_batch_norm(weights))
+            folded = weights if path.suffix == ".safetensors" else fold_batch_norm(weights)
+            return cls(folded, device=device)
         except UNREADABLE as error:
             raise WeightsMissing(
                 f"The Inception weights cannot be read from {path} ({error}). Download "
@@ -90,7 +91,14 @@ class Inception:
         ones fall out of the caches.
         """
         dims = [FEATURES[block] for block, _ in self._blocks() if block in FEATURES]
-        return in_batches(self._pools, images_u8, dims, batch_size=batch_size, advance=advance)
+        return in_batches(
+            self._pools,
+            images_u8,
+            dims,
+            batch_size=batch_size,
+            advance=advance,
+            device=self._device,
+        )
 
     def _pools(self, pixels: torch.Tensor) -> dict[int, torch.Tensor]:
         return {

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from model.errors import ParameterInvalid
-from training.experiment import app
+from training.experiment import app, workers_of
 
 ARGUMENTS = ["table1", "--data=data", "--vgg=vgg", "--inception=inception", "--device=cpu"]
 
@@ -19,3 +19,10 @@ def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     assert isinstance(done.exception, ParameterInvalid)
     assert "without torchrun" in str(done.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_core_is_left_to_the_process_that_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cores, expected in ((1, 0), (2, 1), (16, 15), (128, 16)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
+        assert workers_of(None) == expected
+        assert workers_of(3) == 3
