@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from model.errors import ParameterInvalid
+from model.errors import ParameterInvalid, RunUnfinished, SianError
+from training.alone import run_alone
 from training.experiment import app, workers_of
 
 ARGUMENTS = ["table1", "--data=data", "--vgg=vgg", "--inception=inception", "--device=cpu"]
@@ -26,3 +27,19 @@ def test_one_core_is_left_to_the_process_that_trains(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
         assert workers_of(None) == expected
         assert workers_of(3) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(RunUnfinished("Run it again."), 75), (ParameterInvalid("No."), "error: No.")],
+)
+def test_alone_it_ends_as_sian_does_when_it_is_to_be_run_again(
+    error: SianError, code: int | str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def command(prog_name: str) -> None:
+        raise error
+
+    with pytest.raises(SystemExit) as caught:
+        run_alone(command, "name")  # type: ignore[arg-type]
+    assert caught.value.code == code
+    assert ("error: Run it again." in capsys.readouterr().err) == (code == 75)
