@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from training.evaluation.report import colour_instances, write_sheet
 from training.evaluation.tiles import Tile
 from training.experiments.laboratory import ImageU8, Laboratory
+from training.experiments.report import some_of
+from training.experiments.scale import Scale
 from training.experiments.styles import sources_of
 from training.experiments.table1 import draw_judged
 from training.methods import METHODS
@@ -18,17 +20,26 @@ _EXAMPLES = 3
 
 
 def figures(laboratory: Laboratory, methods: Sequence[str], folder: Path) -> list[Path]:
-    """Write figure1.png (organs), figure4.png (methods) and figure5.png (clustered nuclei)."""
+    """Write figure1.png (organs), figure4.png (methods) and figure5.png (clustered nuclei).
+
+    Those of a changed scale or of some methods have that in their names, as tables do.
+    """
     seed = laboratory.scale.seeds[0]
     drawn = {
         method: draw_judged(laboratory, method, seed, sources_of(method)[0]).images
         for method in methods
     }
-    paths = [folder / f"figure{number}.png" for number in (1, 4, 5)]
+    paths = [folder / f"{name}.png" for name in names(laboratory.scale, methods)]
     _organs(paths[0], laboratory.judged, drawn)
     _methods(paths[1], laboratory.judged, drawn)
     _clusters(paths[2], laboratory.judged, drawn)
     return paths
+
+
+def names(scale: Scale, methods: Sequence[str]) -> list[str]:
+    """Of the files, without their suffix."""
+    suffix = [scale.stem] if scale.changed else []
+    return ["-".join([f"figure{number}", *suffix, *some_of(methods)]) for number in (1, 4, 5)]
 
 
 def _organs(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> None:

@@ -116,8 +116,7 @@ def write_report(
 
     The name of a table of some ``methods`` only ends with theirs, so that it replaces no whole one.
     """
-    some = [] if set(METHODS) <= set(methods) else [m for m in METHODS if m in methods]
-    stem = "-".join([name, scale.stem, *some])
+    stem = "-".join([name, scale.stem, *some_of(methods)])
     json_path, page_path = folder / f"{stem}.json", folder / f"{stem}.md"
     write_results(
         json_path,
@@ -129,6 +128,11 @@ def write_report(
     )
     page_path.write_text(page(KINDS[name], rows, scale, command), encoding="utf-8")
     return json_path, page_path
+
+
+def some_of(methods: Sequence[str]) -> list[str]:
+    """The methods as part of a file's name: none where they are all."""
+    return [] if set(METHODS) <= set(methods) else [each for each in METHODS if each in methods]
 
 
 def page(kind: TableKind, rows: Sequence[Row], scale: Scale, command: str) -> str:
