@@ -192,7 +192,7 @@ def test_wrong_input_is_said(studio: Studio):
     page.locator("#dataset-count").fill("10001")
     studio.provoked = {"422"}
     submit(studio)
-    expect(studio.problem).to_contain_text("A value is out of range")
+    expect(studio.problem).to_contain_text("A field needs another value")
     expect(studio.problem).to_contain_text("up to 10000 tiles")  # the service's own sentence
     expect(page.get_by_text("No dataset yet.")).to_be_visible()
 
