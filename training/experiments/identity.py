@@ -41,12 +41,6 @@ def digest(*parts: NDArray[Any] | object) -> str:
     return total.hexdigest()
 
 
-def digest_of_file(path: Path) -> str:
-    """sha256 of its bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_whole(path: Path, text: str) -> None:
     """Write a file, whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)

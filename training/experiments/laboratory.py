@@ -20,13 +20,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from model.checkpoint import sha256_of
 from model.errors import RunUnfinished
 from training.data.crops import LoadedSlide, load_slides
 from training.data.monuseg import Slide, read_dataset
 from training.distributed import Process
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Plan, Tile, cut_tiles, make_plan
-from training.experiments.identity import Origin, claim, config_in, digest, digest_of_file
+from training.experiments.identity import Origin, claim, config_in, digest
 from training.experiments.pictures import Pictures
 from training.experiments.scale import Scale
 from training.generator import train_generator
@@ -105,7 +106,7 @@ class Laboratory:
     def training_data(self) -> str:
         """A digest of the training slides."""
         files = [
-            [slide.id, digest_of_file(slide.image_path), digest_of_file(slide.labels_path)]
+            [slide.id, sha256_of(slide.image_path), sha256_of(slide.labels_path)]
             for slide in self.found
             if slide.split == "train"
         ]
@@ -189,7 +190,7 @@ class Laboratory:
     def digest_of(self, path: Path) -> str:
         """sha256 of a finished network's file."""
         if path not in self._digests:
-            self._digests[path] = digest_of_file(path)
+            self._digests[path] = sha256_of(path)
         return self._digests[path]
 
     def segnet(
