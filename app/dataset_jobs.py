@@ -126,14 +126,19 @@ def _is_part(jobs: JobStore, job_id: str) -> bool:
 
 def read_dataset(jobs: JobStore, dataset_id: str) -> Dataset:
     """Raises JobUnknown, JobExpired, StoreUnavailable."""
-    first = jobs.get(dataset_id)
-    part = first.request
+    try:
+        first = jobs.get(dataset_id)
+        part = first.request
+    except JobUnknown:
+        raise unknown(dataset_id, "dataset") from None
+    except JobExpired:
+        raise expired(dataset_id, "dataset") from None
     if not isinstance(part, DatasetPart) or part.part != 0:
-        raise unknown(dataset_id)
+        raise unknown(dataset_id, "dataset")
     try:
         return Dataset((first, *(jobs.get(job_id) for job_id in part.job_ids()[1:])))
     except (JobUnknown, JobExpired):
-        raise expired(dataset_id) from None
+        raise expired(dataset_id, "dataset") from None
 
 
 def end_dataset(service: Service, dataset: Dataset) -> bool:

@@ -255,18 +255,19 @@ def plain(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
-def unknown(job_id: str) -> JobUnknown:
-    """The error for a job that is not there."""
+def unknown(job_id: str, what: str = "job") -> JobUnknown:
+    """The error for a job, or what else the id would stand for, that is not there."""
     return JobUnknown(
-        f"There is no job {job_id!r}: check the id, and that this is the service that accepted it, "
-        "with the same SIAN_DATA_DIR or Redis."
+        f"There is no {what} {job_id!r}: check the id, and that this is the service that accepted "
+        "it, with the same SIAN_DATA_DIR or Redis."
     )
 
 
-def expired(job_id: str) -> JobExpired:
-    """The error for a job whose files are gone."""
+def expired(job_id: str, what: str = "job") -> JobExpired:
+    """The error for a job, or what else the id stands for, whose files are gone."""
     return JobExpired(
-        f"Job {job_id!r} has expired or was removed, and its tiles with it; send it again."
+        f"{what.capitalize()} {job_id!r} has expired or was removed, and its tiles with it; "
+        "send it again."
     )
 
 

@@ -134,7 +134,8 @@ def test_canceled_and_removed(client, ask, busy, go_on):
     made = finished(client, path)
     assert made["links"]["bundle"] is None
     assert client.delete(path).status_code == 204
-    check_problem(client.get(path), 410, "job_expired", instance=path)
+    gone = check_problem(client.get(path), 410, "job_expired", instance=path)
+    assert gone["detail"].startswith(f"Dataset '{made['id']}' has expired")
     scopes = client.app.state.service.artifacts.scopes()
     assert not [scope for scope in scopes if scope.startswith(made["id"][:12])]
 

@@ -82,6 +82,17 @@ def test_draw_mix_make_compare_keep_and_make_again(studio: Studio):
     studio.expect_mask(128, 128, "3 nuclei")
 
 
+def test_the_shares_of_a_mix_make_a_hundred(studio: Studio):
+    """Seven equal ones, too, each of which is nearest to 14."""
+    page = studio.page
+    sliders = page.locator("#mix label")
+    mix(studio, **dict.fromkeys(sliders.locator("span").all_text_contents(), 30))
+    shares = [
+        int(text.removesuffix(" %")) for text in sliders.locator("output").all_text_contents()
+    ]
+    assert sorted(shares) == [14] * 5 + [15] * 2
+
+
 def test_vary_delete_and_several_tiles(studio: Studio):
     page = studio.page
     page.get_by_label("Tiles", exact=True).fill("2")

@@ -9,6 +9,7 @@
 import { element } from "../editor/dom.js";
 import { acceptFiles, choices } from "../parts/inputs.js";
 import { clearProblem, showProblem } from "../parts/problem.js";
+import { percentages } from "../parts/shares.js";
 import { pause } from "../service/patience.js";
 import { ServiceError } from "../service/service.js";
 import { checkStyleImage } from "../service/style-image.js";
@@ -190,12 +191,11 @@ export class StylePanel extends EventTarget {
 
   #showShares() {
     const sliders = [...this.#sliders.values()];
-    const sum = sliders.reduce((total, slider) => total + slider.valueAsNumber, 0);
-    for (const slider of sliders) {
-      const share = sum === 0 ? 0 : Math.round((100 * slider.valueAsNumber) / sum);
-      slider.setAttribute("aria-valuetext", `${share} percent`);
-      slider.parentElement.querySelector("output").textContent = `${share} %`;
-    }
+    const shares = percentages(sliders.map((slider) => slider.valueAsNumber));
+    sliders.forEach((slider, i) => {
+      slider.setAttribute("aria-valuetext", `${shares[i]} percent`);
+      slider.parentElement.querySelector("output").textContent = `${shares[i]} %`;
+    });
   }
 
   /** With the API key, hence not by an address in the page. They are painted as the service starts. */
@@ -258,7 +258,6 @@ async function bitmapAt(url) {
 export function styleWords(style) {
   if (style.kind === "organ") return style.organ;
   if (style.kind === "image") return `image ${style.name}`;
-  const sum = Object.values(style.weights).reduce((a, b) => a + b, 0);
-  const share = ([organ, weight]) => `${Math.round((100 * weight) / sum)} % ${organ}`;
-  return Object.entries(style.weights).map(share).join(", ");
+  const shares = percentages(Object.values(style.weights));
+  return Object.keys(style.weights).map((organ, i) => `${shares[i]} % ${organ}`).join(", ");
 }
