@@ -1,6 +1,10 @@
 """What ``sian dataset`` does."""
 
+import math
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -16,6 +20,8 @@ from worker.dataset.folder import DatasetFolder, request_in
 from worker.dataset.request import DatasetRequest
 from worker.request import draw_seed
 from worker.style import parse_weights
+
+_LINE_EVERY_S = 30
 
 
 def make(
@@ -57,9 +63,29 @@ def make(
     synthesizer = synthesis.load(
         settings.checkpoint, device=settings.device, threads=settings.threads
     )
-    with typer.progressbar(length=count, label=str(out), file=sys.stderr) as bar:
-        folder.make(synthesizer, lambda done: bar.update(done - bar.pos))
+    with _progress(str(out), count) as advance:
+        folder.make(synthesizer, advance)
     print(f"{out} ({count} tiles, seed {seed})")
+
+
+@contextmanager
+def _progress(label: str, count: int) -> Iterator[Callable[[int], None]]:
+    """What is to be told how many tiles are there. It shows a bar on a terminal, and elsewhere, as
+    in the log of a batch system, writes a line now and then."""
+    if sys.stderr.isatty():
+        with typer.progressbar(length=count, label=label, file=sys.stderr) as bar:
+            yield lambda done: bar.update(done - bar.pos)
+        return
+    said = -math.inf
+
+    def write(done: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - said >= _LINE_EVERY_S:
+            said = now
+            print(f"{label}: {done} of {count} tiles", file=sys.stderr, flush=True)
+
+    yield write
 
 
 def parse_organs(text: str) -> dict[str, float]:

@@ -33,8 +33,9 @@ def test_a_kill_in_the_middle(tmp_path):
     kept = {file.name: file.stat().st_mtime_ns for file in (out / "provenance").glob("*.json")}
     assert 31 <= len(kept) < COUNT
 
-    subprocess.run(command, cwd=ROOT, check=True)
+    finished = subprocess.run(command, cwd=ROOT, check=True, stderr=subprocess.PIPE, text=True)
 
+    assert f"{out}: {len(kept)} of {COUNT} tiles\n" in finished.stderr
     images = sorted((out / "images").iterdir())
     assert [image.name for image in images] == [f"{k:06d}.png" for k in range(COUNT)]
     assert len({image.read_bytes() for image in images}) == COUNT
