@@ -17,7 +17,7 @@ from training.speed import Precision
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Of the terms beside the adversarial one. First lambda 1-4 of Eq. 1, then two terms of the
+    """Of the terms beside the adversarial one. First lambda 1-4 of Eq. 1, then three terms for the
     release network, then those of two baselines.
 
     feature: L1 between discriminator features, averaged over scales (lambda 1).
@@ -26,6 +26,7 @@ class LossWeights:
     regression: L1 between the mean style read in the output and in the style crop (lambda 4).
     colour: Lab mean and deviation of the output against the style crop, per Lab unit.
     projected: adversarial loss of the discriminator on VGG19 features.
+    segmentation: of a discriminator that names the class of every pixel.
     reconstruction: L1 between the output and the real crop (pix2pix).
     sharpness: contrast across the edges of the nuclei (Sharp-GAN).
     """
@@ -36,6 +37,7 @@ class LossWeights:
     regression: float = 0.0
     colour: float = 0.0
     projected: float = 0.0
+    segmentation: float = 0.0
     reconstruction: float = 0.0
     sharpness: float = 0.0
 
@@ -55,6 +57,8 @@ class TrainConfig:
     kld_reduction: ``batch_sum`` (SPADE) or ``sample_mean``.
     gan: the adversarial loss.
     discriminator_norm, _width, _scales, _padding: of the patch discriminator, see there.
+    diff_augment: whether the patch discriminator is shown crops that are changed at random.
+    r1: weight of the gradient of the patch discriminator at real crops.
     generator_spectral_norm: as in SPADE; folded into the weights on export.
     lr_generator, lr_discriminator, beta1, beta2: Adam's, for generator with encoder, and
         discriminator.
@@ -81,6 +85,8 @@ class TrainConfig:
     discriminator_width: int = 64
     discriminator_scales: int = 2
     discriminator_padding: int = 2
+    diff_augment: bool = False
+    r1: float = 0.0
     generator_spectral_norm: bool = True
     lr_generator: float = 1e-4
     lr_discriminator: float = 4e-4

@@ -62,6 +62,30 @@ def _of_discriminator(kind: GanKind, real: Tensor, fake: Tensor) -> Tensor:
             return ((real - 1).square().mean() + fake.square().mean()) / 2
 
 
+def segmentation_generator(of_fake: Tensor, classes: Tensor) -> Tensor:
+    """What the generator minimises of a discriminator that names pixels: the cross-entropy of the
+    synthetic crop with the classes of its mask (OASIS, Eq. 2).
+
+    of_fake: logits (B, N + 1, H, W), the last for synthetic pixels. classes: (B, H, W), 0 to N - 1.
+    """
+    return _balanced_cross_entropy(of_fake, classes)
+
+
+def segmentation_discriminator(of_real: Tensor, of_fake: Tensor, classes: Tensor) -> Tensor:
+    """What that discriminator minimises: the cross-entropy of the real crop with the classes of
+    its mask, plus that of the synthetic crop with the class of synthetic pixels (OASIS, Eq. 1)."""
+    synthetic = torch.full_like(classes, of_fake.shape[1] - 1)
+    return _balanced_cross_entropy(of_real, classes) + F.cross_entropy(of_fake.float(), synthetic)
+
+
+def _balanced_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
+    """Every class of the batch counts alike, however few pixels it has."""
+    each = F.cross_entropy(logits.float(), classes, reduction="none")
+    counts = torch.bincount(classes.flatten(), minlength=logits.shape[1])
+    share = 1 / (counts.clamp_min(1) * (counts > 0).sum())
+    return (share[classes] * each).sum()
+
+
 def reconstruction(fake_pm1: Tensor, real_pm1: Tensor) -> Tensor:
     """Mean absolute difference of two images (B 3 H W) in [-1, 1] (pix2pix)."""
     return (fake_pm1.float() - real_pm1.float()).abs().mean()

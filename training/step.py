@@ -14,34 +14,37 @@ from torch import Tensor, nn
 
 from model.pixels import Module, channels_last, place, u8_to_pm1
 from training import losses
+from training.adversaries import Adversaries, Pair, Terms
 from training.config import TrainConfig
-from training.discriminator import FeatureDiscriminator, MultiScaleDiscriminator
 from training.distributed import Process, average_gradients, broadcast, synchronise_batch_norm
 from training.ema import Ema
 from training.networks import build
 from training.spectral import add_spectral_norm
 from training.speed import autocast
-from training.vgg import Taps, Vgg19
+from training.vgg import Vgg19
 
 Batch = dict[str, Tensor]
-Terms = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A real crop and the synthetic one made for it: images B 3 H W, and their VGG19 features.
+class Crops:
+    """A batch on the device: layout (B C H W), real and style crops (B 3 H W and B 3 h w) in
+    [-1, 1], classes (B H W) or None."""
 
-    Features of the real crop carry no gradient, those of the synthetic one do.
-    """
-
+    layout: Tensor
     real: Tensor
-    fake: Tensor
-    real_taps: Taps
-    fake_taps: Taps
+    style: Tensor
+    classes: Tensor | None
 
-    def detached(self) -> "Pair":
-        taps = [tap.detach() for tap in self.fake_taps]
-        return Pair(self.real, self.fake.detach(), self.real_taps, taps)
+    @classmethod
+    def of(cls, batch: Batch, device: torch.device) -> "Crops":
+        there = {key: value.to(device, non_blocking=True) for key, value in batch.items()}
+        return cls(
+            channels_last(there["layout"]),
+            u8_to_pm1(there["image"]),
+            u8_to_pm1(there["style"]),
+            there["classes"].long() if "classes" in there else None,
+        )
 
 
 class Stepper:
@@ -55,7 +58,7 @@ class Stepper:
             generator, encoder = add_spectral_norm(generator), add_spectral_norm(encoder)
         self.generator = self._place(generator)
         self.encoder = self._place(encoder)
-        self.discriminators = self._place(_discriminators(config))
+        self.discriminators = self._place(Adversaries(config))
         self.vgg = place(vgg, process.device)
         self.ema_generator = Ema(self.generator, config.ema_decay)
         self.ema_encoder = Ema(self.encoder, config.ema_decay)
@@ -77,99 +80,80 @@ class Stepper:
     def __call__(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Move the networks by one step; returns every loss term, detached.
 
-        batch: ``layout`` (B C H W), ``image`` (B 3 H W) uint8, ``style`` (B 3 h w) uint8.
+        batch: ``layout`` (B C H W), ``image`` (B 3 H W) uint8, ``style`` (B 3 h w) uint8, and
+        ``classes`` (B H W) uint8 where a discriminator asks for them.
         Randomness depends on (seed, step, rank) alone, so a resumed run repeats it.
         """
-        batch = {
-            key: value.to(self.process.device, non_blocking=True) for key, value in batch.items()
-        }
-        layout = channels_last(batch["layout"])
-        real, style_image = u8_to_pm1(batch["image"]), u8_to_pm1(batch["style"])
+        crops = Crops.of(batch, self.process.device)
         source = self._random_source(step)
         torch.manual_seed(source.initial_seed())  # for dropout
         self._set_rates(step)
-        pair, terms = self._generator_step(layout, real, style_image, source)
-        terms |= self._discriminator_step(layout, pair.detached())
+        pair, terms = self._generator_step(crops, source)
+        terms |= self._discriminator_step(pair.detached(), source, step)
         self.ema_generator.update(self.generator, step)
         self.ema_encoder.update(self.encoder, step)
         return terms
 
-    def _generator_step(
-        self, layout: Tensor, real: Tensor, style_image: Tensor, source: torch.Generator
-    ) -> tuple[Pair, Terms]:
-        config, weights = self.config, self.config.weights
+    def _generator_step(self, crops: Crops, source: torch.Generator) -> tuple[Pair, Terms]:
+        config, layout = self.config, crops.layout
         self.discriminators.requires_grad_(False)
         with self._autocast():
             drawn = self._normal((layout.shape[0], config.network.style_features), source)
-            style, mean, log_variance = self.encoder.sample(style_image, drawn)
+            style, mean, log_variance = self.encoder.sample(crops.style, drawn)
             fake = self.generator(layout, style, self._noise(layout, source))
-            pair = self._pair(real, fake)
-            terms = self._adversarial(layout, pair)
-            if weights.perceptual:
-                terms["perceptual"] = losses.perceptual(pair.real_taps, pair.fake_taps)
-            if weights.kld:
-                terms["kld"] = losses.kl_divergence(
-                    mean, log_variance, config.kld_reduction, processes=self.process.world
-                )
-            if weights.regression:
-                answer, _, _ = self.encoder(fake)
-                terms["regression"] = losses.style_regression(answer, mean)
-            if weights.colour:
-                terms["colour"] = losses.lab_moments(fake, style_image)
-            if weights.reconstruction:
-                terms["reconstruction"] = losses.reconstruction(fake, real)
-            if weights.sharpness:
-                terms["sharpness"] = losses.sharpness(fake, real, layout)
+            pair = self._pair(crops, fake)
+            terms = self.discriminators.of_generator(pair, source)
+            terms |= self._compared(pair, crops) | self._of_style(mean, log_variance, fake)
         total = terms["adversarial"] + sum(
-            getattr(weights, name) * value for name, value in terms.items() if name != "adversarial"
+            getattr(config.weights, name) * value
+            for name, value in terms.items()
+            if name != "adversarial"
         )
         self._update(self.optimiser_g, total)
         self.discriminators.requires_grad_(True)
         return pair, {name: value.detach() for name, value in terms.items()}
 
-    def _pair(self, real: Tensor, fake: Tensor) -> Pair:
-        """Real and synthetic crops, with the features of VGG19 where a loss asks for them."""
-        if not (self.config.weights.perceptual or self.config.weights.projected):
-            return Pair(real, fake, [], [])
-        with torch.no_grad():
-            real_taps = self.vgg(real)
-        return Pair(real, fake, real_taps, self.vgg(fake))
-
-    def _adversarial(self, layout: Tensor, pair: Pair) -> Terms:
-        """What the discriminators ask of the generator."""
-        patch, condition = self.discriminators["patch"], self._condition(layout)
-        fake_features = patch(condition, pair.fake)
-        terms = {"adversarial": losses.adversarial_generator(self.config.gan, fake_features)}
-        if self.config.weights.feature:
-            with torch.no_grad():
-                real_features = patch(condition, pair.real)
-            terms["feature"] = losses.feature_matching(real_features, fake_features)
-        if "projected" in self.discriminators:
-            scores = self.discriminators["projected"](condition, pair.fake_taps, _scales(pair))
-            terms["projected"] = losses.adversarial_generator("hinge", scores)
+    def _compared(self, pair: Pair, crops: Crops) -> Terms:
+        """Terms that compare the synthetic crop with the real one, or with the style crop."""
+        weights, terms = self.config.weights, {}
+        if weights.perceptual:
+            terms["perceptual"] = losses.perceptual(pair.real_taps, pair.fake_taps)
+        if weights.colour:
+            terms["colour"] = losses.lab_moments(pair.fake, crops.style)
+        if weights.reconstruction:
+            terms["reconstruction"] = losses.reconstruction(pair.fake, pair.real)
+        if weights.sharpness:
+            terms["sharpness"] = losses.sharpness(pair.fake, pair.real, crops.layout)
         return terms
 
-    def _discriminator_step(self, layout: Tensor, pair: Pair) -> Terms:
-        patch, condition = self.discriminators["patch"], self._condition(layout)
+    def _of_style(self, mean: Tensor, log_variance: Tensor, fake: Tensor) -> Terms:
+        """Terms of the style that was read in the style crop."""
+        weights, terms = self.config.weights, {}
+        if weights.kld:
+            terms["kld"] = losses.kl_divergence(
+                mean, log_variance, self.config.kld_reduction, processes=self.process.world
+            )
+        if weights.regression:
+            answer, _, _ = self.encoder(fake)
+            terms["regression"] = losses.style_regression(answer, mean)
+        return terms
+
+    def _pair(self, crops: Crops, fake: Tensor) -> Pair:
+        """Real and synthetic crops, with the features of VGG19 where a loss asks for them."""
+        weights, real = self.config.weights, crops.real
+        # A discriminator is shown no more of the layout than the generator.
+        condition = crops.layout[:, : self.config.network.condition_channels]
+        if not (weights.perceptual or weights.projected or weights.segmentation):
+            return Pair(real, fake, [], [], condition, crops.classes)
+        with torch.no_grad():
+            real_taps = self.vgg(real)
+        return Pair(real, fake, real_taps, self.vgg(fake), condition, crops.classes)
+
+    def _discriminator_step(self, pair: Pair, source: torch.Generator, step: int) -> Terms:
         with self._autocast():
-            terms = {
-                "discriminator": losses.adversarial_discriminator(
-                    self.config.gan, patch(condition, pair.real), patch(condition, pair.fake)
-                )
-            }
-            if "projected" in self.discriminators:
-                projected, scales = self.discriminators["projected"], _scales(pair)
-                terms["projected_discriminator"] = losses.adversarial_discriminator(
-                    "hinge",
-                    projected(condition, pair.real_taps, scales),
-                    projected(condition, pair.fake_taps, scales),
-                )
+            terms = self.discriminators.of_themselves(pair, source, step)
         self._update(self.optimiser_d, torch.stack(list(terms.values())).sum())
         return {name: value.detach() for name, value in terms.items()}
-
-    def _condition(self, layout: Tensor) -> Tensor:
-        """What the generator reads of the layout; a discriminator is shown no more."""
-        return layout[:, : self.config.network.condition_channels]
 
     def _set_rates(self, step: int) -> None:
         """Constant, then falling linearly to 0 at the end of the run."""
@@ -219,23 +203,3 @@ class Stepper:
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         return {"optimiser_g": self.optimiser_g, "optimiser_d": self.optimiser_d}
-
-
-def _discriminators(config: TrainConfig) -> nn.ModuleDict:
-    channels, width = config.network.condition_channels, config.discriminator_width
-    patch = MultiScaleDiscriminator(
-        channels,
-        width=width,
-        scales=config.discriminator_scales,
-        norm=config.discriminator_norm,
-        padding=config.discriminator_padding,
-    )
-    if not config.weights.projected:
-        return nn.ModuleDict({"patch": patch})
-    projected = FeatureDiscriminator(channels, width=width)
-    return nn.ModuleDict({"patch": patch, "projected": projected})
-
-
-def _scales(pair: Pair) -> list[Tensor]:
-    """By which the features of both images are divided before they are judged."""
-    return [losses.mean_activation(tap) for tap in pair.real_taps]

@@ -8,9 +8,10 @@ import torch
 
 from model.errors import DataInvalid
 from model.layout import layout_maps
-from training.config import TrainConfig
+from training.config import LossWeights, TrainConfig
 from training.data.augment import StainJitter, median_blur, turn
 from training.data.crops import CropDataset, LoadedSlide, _grid, load_slides
+from training.segmentation.instances import BACKGROUND, INSIDE
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -27,6 +28,20 @@ def test_sample_k_is_the_same_whatever_was_read_before(
     assert not torch.equal(first[3]["image"], first[4]["image"])
     other = CropDataset(slides, tiny_config(seed=1))
     assert not torch.equal(first[3]["image"], other[3]["image"])
+
+
+def test_classes_are_those_of_the_augmented_mask_where_they_are_asked_for(
+    tiny_config: MakeConfig, slides: list[LoadedSlide]
+) -> None:
+    config = tiny_config(weights=LossWeights(segmentation=1.0))
+    plain, asked = CropDataset(slides, tiny_config()), CropDataset(slides, config)
+    for k in range(4):
+        sample = asked[k]
+        nuclei = sample["layout"][0] > 0
+        assert torch.equal(sample["classes"] != BACKGROUND, nuclei)
+        assert 0.2 < (sample["classes"] == INSIDE).sum() / nuclei.sum() < 0.9
+        assert "classes" not in plain[k]
+        assert torch.equal(plain[k]["image"], sample["image"])
 
 
 @pytest.mark.parametrize("rotation", ["quarter", "any"])

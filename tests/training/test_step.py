@@ -32,7 +32,10 @@ def crops(config: TrainConfig) -> Batch:
     torch.manual_seed(0)
     image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     layout = torch.rand(2, config.network.condition_channels, 64, 64)
-    return {"layout": layout, "image": image, "style": image.flip(0)}
+    batch = {"layout": layout, "image": image, "style": image.flip(0)}
+    if config.weights.segmentation:
+        batch["classes"] = torch.randint(0, 3, (2, 64, 64), dtype=torch.uint8)
+    return batch
 
 
 def with_weights(make: MakeConfig, weights: LossWeights) -> TrainConfig:
@@ -47,7 +50,7 @@ def with_weights(make: MakeConfig, weights: LossWeights) -> TrainConfig:
     [
         LossWeights(
             feature=2.0, perceptual=3.0, kld=5.0, regression=7.0, colour=0.11, projected=13.0,
-            reconstruction=17.0,
+            segmentation=23.0, reconstruction=17.0,
         ),
         LossWeights(sharpness=19.0, reconstruction=2.0),
         *(LossWeights(**{name: 3.0}) for name in asdict(LossWeights())),
@@ -62,7 +65,9 @@ def test_the_networks_minimise_the_weighted_sum_of_their_terms(
     terms = {name: value.item() for name, value in stepper(crops(config), 0).items()}
     of_generator, of_discriminators = stepper.totals()
     weighed = {name: weight for name, weight in asdict(weights).items() if weight}
-    ours = {"discriminator"} | ({"projected_discriminator"} if weights.projected else set())
+    ours = {"discriminator"} | {
+        f"{name}_discriminator" for name in ("projected", "segmentation") if name in weighed
+    }
     assert terms.keys() == {"adversarial"} | weighed.keys() | ours
     assert all(abs(terms[name]) > 1e-6 for name in weighed)
     expected = terms["adversarial"] + sum(weighed[name] * terms[name] for name in weighed)

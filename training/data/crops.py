@@ -20,6 +20,7 @@ from training.config import TrainConfig
 from training.data.augment import TURN_MARGIN, StainJitter, median_blur, turn
 from training.data.monuseg import Slide
 from training.networks import condition_of, direction_of
+from training.segmentation.instances import class_map
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def load_slides(slides: Sequence[Slide], *, smallest_px: int) -> list[LoadedSlid
 
 class CropDataset(Dataset[dict[str, Tensor]]):
     """Item k: ``layout`` (C, S, S) float32, the condition of the network; ``image`` (3, S, S) and
-    ``style`` (3, T, T) uint8."""
+    ``style`` (3, T, T) uint8; ``classes`` (S, S) uint8 where a discriminator asks for them."""
 
     def __init__(self, slides: Sequence[LoadedSlide], config: TrainConfig) -> None:
         self.slides = list(slides)
@@ -85,11 +86,14 @@ class CropDataset(Dataset[dict[str, Tensor]]):
             image = median_blur(image)
         network = config.network
         layout = condition_maps(labels, condition_of(network), direction_of(network))
-        return {
+        sample = {
             "layout": torch.from_numpy(layout),
             "image": torch.from_numpy(image).permute(2, 0, 1),
             "style": torch.from_numpy(style).permute(2, 0, 1),
         }
+        if config.weights.segmentation:
+            sample["classes"] = torch.from_numpy(class_map(labels))
+        return sample
 
     def _position(self, k: int, rng: np.random.Generator) -> tuple[LoadedSlide, int, int]:
         """Slide and top-left corner of sample k."""
