@@ -1,9 +1,11 @@
-"""``sian experiment`` and ``python -m training.experiment``: the paper's tables and figures."""
+"""``sian experiment`` and ``python -m training.experiment``: the paper's tables and figures, and
+the ablations of the release network."""
 
 import math
 import os
 import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,10 +15,13 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from model.errors import ParameterInvalid
+from training.ablations import VARIANTS
 from training.alone import run_alone
+from training.data.monuseg import read_dataset
 from training.distributed import processes, start_process
 from training.evaluation.cache import FeatureCache, default_folder
 from training.evaluation.report import portable
+from training.experiments.ablations import ablation_table, set_aside
 from training.experiments.figures import figures
 from training.experiments.laboratory import Laboratory, Sitting
 from training.experiments.measures import FeatureSpaces
@@ -24,7 +29,7 @@ from training.experiments.report import write_report
 from training.experiments.scale import SCALES, Scale
 from training.experiments.table1 import table_1, table_2
 from training.experiments.table3 import table_3
-from training.methods import METHODS, method_named
+from training.methods import METHODS, Method, method_named
 from training.metrics.efficientnet import EfficientNetLite0
 from training.metrics.inception import Inception
 
@@ -34,7 +39,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def experiment(
     name: Annotated[
-        Literal["table1", "table2", "table3", "figures"], typer.Argument(help="What to make.")
+        Literal["table1", "table2", "table3", "figures", "ablations"],
+        typer.Argument(help="What to make."),
     ],
     data: Annotated[Path, typer.Option(help="Folder with MoNuSeg (docs/training.md).")],
     vgg: Annotated[Path, typer.Option(help="VGG19 weights for the perceptual loss.")],
@@ -101,8 +107,16 @@ def experiment(
         synthetic=synthetic,
     )  # fmt: skip
     sitting = Sitting(start_process(device), workers_of(workers), time.monotonic() + 60 * minutes)
-    laboratory = Laboratory(data, vgg, folder or Path("runs") / scale, budget, sitting)
-    chosen = _methods(methods)
+    known = VARIANTS if name == "ablations" else METHODS
+    chosen = _methods(methods, known)
+    laboratory = Laboratory(
+        set_aside(read_dataset(data)) if name == "ablations" else read_dataset(data),
+        vgg,
+        folder or Path("runs") / (f"{scale}-ablations" if name == "ablations" else scale),
+        budget,
+        sitting,
+        methods=known,
+    )
     console = Console()
     if name == "figures":
         for path in figures(laboratory, chosen, out):
@@ -113,10 +127,19 @@ def experiment(
         rows = table_1(laboratory, spaces, chosen)
     elif name == "table2":
         rows = table_2(laboratory, spaces, chosen)
-    else:
+    elif name == "table3":
         rows = table_3(laboratory, chosen)
+    else:
+        rows = ablation_table(laboratory, spaces, chosen)
     written, page = write_report(
-        out, name, rows, budget, command=command, threads=torch.get_num_threads(), methods=chosen
+        out,
+        name,
+        rows,
+        budget,
+        command=command,
+        threads=torch.get_num_threads(),
+        methods=chosen,
+        among=tuple(known),
     )
     console.print(Markdown(page.read_text("utf-8")))
     console.print(f"Written to {written} and {page}")
@@ -141,12 +164,12 @@ def _scale(name: str, **options: Any) -> Scale:
     return SCALES[name].with_options(**options)
 
 
-def _methods(names: str | None) -> list[str]:
+def _methods(names: str | None, known: Mapping[str, Method]) -> list[str]:
     if names is None:
-        return list(METHODS)
+        return list(known)
     chosen = list(dict.fromkeys(name.strip() for name in names.split(",")))
     for name in chosen:
-        method_named(name)
+        method_named(name, known)
     return chosen
 
 

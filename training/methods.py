@@ -4,6 +4,7 @@ What a paper leaves open is the same for all: crops, batch, number of steps, aug
 averaged weights. docs/choices.md gives the reasons.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from model.config import PRESETS as SIAN_NETWORKS
@@ -37,11 +38,13 @@ class Method:
     """A row of the tables.
 
     title: as printed in the paper. styled: it takes a style; others have one appearance a mask.
+    compact: it keeps its own width in the tables.
     """
 
     title: str
     config: TrainConfig
     styled: bool = True
+    compact: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -120,12 +123,13 @@ METHODS: dict[str, Method] = {
             generator_spectral_norm=False,
             lr_generator=2e-4,
         ),
+        compact=True,
     ),
 }
 
 
-def method_named(name: str) -> Method:
+def method_named(name: str, known: Mapping[str, Method] = METHODS) -> Method:
     """Raises ParameterInvalid, with the names there are."""
-    if name not in METHODS:
-        raise ParameterInvalid(f"There is no method '{name}'. Choose one of: {', '.join(METHODS)}.")
-    return METHODS[name]
+    if name not in known:
+        raise ParameterInvalid(f"There is no method '{name}'. Choose one of: {', '.join(known)}.")
+    return known[name]

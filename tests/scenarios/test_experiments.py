@@ -24,15 +24,15 @@ def experiment(test_data: Path, tmp_path_factory: pytest.TempPathFactory):
         f"--data={test_data / 'data' / 'monuseg'}",
         f"--vgg={weights / 'vgg19_to_relu5_1_fp16.safetensors'}",
         f"--inception={weights / 'inception_2015_to_mixed_7a_fp16.safetensors'}",
-        f"--folder={folder / 'runs'}",
         f"--out={folder}",
     ]
 
-    def run(name: str, *options: str) -> tuple[subprocess.CompletedProcess[str], Path]:
+    def run(
+        name: str, *options: str, runs: str = "runs"
+    ) -> tuple[subprocess.CompletedProcess[str], Path]:
         command = [sys.executable, "-m", "app.cli", "experiment", name, "--scale=smoke", *files]
-        done = subprocess.run(
-            [*command, "--device=cpu", *options], cwd=ROOT, text=True, capture_output=True
-        )
+        command += [f"--folder={folder / runs}", "--device=cpu", *options]
+        done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
         return done, folder
 
     return run
@@ -90,6 +90,17 @@ def test_table_3_has_both_real_sets_and_every_method(experiment) -> None:
     assert [row["method"] for row in table] == ["real", "real-augmented", *METHODS]
     assert [row["synthetic"] for row in table] == [0, 0, *[7] * len(METHODS)]
     assert all(finite(row, *QUALITY) for row in table)
+
+
+def test_ablations_judge_training_slides_alone(experiment) -> None:
+    variants = ("release", "segmentation", "diff-augment")
+    done, folder = experiment("ablations", f"--methods={','.join(variants)}", runs="ablations")
+    assert done.returncode == 0, done.stderr
+    table = json.loads((folder / f"ablations-smoke-{'-'.join(variants)}.json").read_text())["rows"]
+    assert [row["method"] for row in table] == ["real-training", "real", *variants]
+    assert all(
+        finite(row, "fid_768", "kid", "ssim", "lab", "energy", "auc", *QUALITY) for row in table[2:]
+    )
 
 
 def test_figures(experiment) -> None:

@@ -183,9 +183,9 @@ def texture_rows(c: Comparison) -> list[Row]:
     return [
         Row(
             "gradient_energy",
-            float(np.median(_energy_ratio(c.synthetic, c.style))),
+            float(np.median(energy_ratio(c.synthetic, c.style))),
             "mean squared luminance gradient over the style's, median over tiles",
-            real=float(np.median(_energy_ratio(c.real, c.style))),
+            real=float(np.median(energy_ratio(c.real, c.style))),
             low=low,
             high=high,
         ),
@@ -208,8 +208,8 @@ def organ_rows(c: Comparison) -> list[Row]:
             lab_distance(c.real.lab, c.style.lab),
         ),
         "gradient_energy": (
-            _energy_ratio(c.synthetic, c.style),
-            _energy_ratio(c.real, c.style),
+            energy_ratio(c.synthetic, c.style),
+            energy_ratio(c.real, c.style),
         ),
     }
     rows = []
@@ -228,7 +228,7 @@ def organ_rows(c: Comparison) -> list[Row]:
     return rows
 
 
-def _energy_ratio(tile: TileStatistics, style: TileStatistics) -> Values:
+def energy_ratio(tile: TileStatistics, style: TileStatistics) -> Values:
     return np.asarray(tile.energy / np.maximum(style.energy, _TINY), dtype=np.float64)
 
 

@@ -26,7 +26,7 @@ def figures(laboratory: Laboratory, methods: Sequence[str], folder: Path) -> lis
     """
     seed = laboratory.scale.seeds[0]
     drawn = {
-        method: draw_judged(laboratory, method, seed, sources_of(method)[0]).images
+        method: draw_judged(laboratory, method, seed, sources_of(METHODS[method])[0]).images
         for method in methods
     }
     paths = [folder / f"{name}.png" for name in names(laboratory.scale, methods)]

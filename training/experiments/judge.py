@@ -19,6 +19,7 @@ from training.experiments.measures import (
     REVISION,
     FeatureSpaces,
     Measures,
+    appearance,
     distances,
     segmentation,
     similarity,
@@ -78,6 +79,16 @@ class Judge:
             return similarity(self.tiles, drawn.images)
 
         return self._kept("similarity", {"drawn": drawn.identity}, measure)
+
+    def appearance(self, drawn: Pictures) -> Measures:
+        """Stain and texture of tiles against those that lent each its style from its slide."""
+
+        def measure() -> Measures:
+            laboratory = self._laboratory
+            styles = [laboratory.test_tiles[k] for k in laboratory.plan.styles]
+            return appearance(self.tiles, styles, drawn.images)
+
+        return self._kept("appearance", {"drawn": drawn.identity}, measure)
 
     def segmentation(self, segnet: Path, drawn: Pictures | None = None) -> Measures:
         """What a SegNet finds in synthetic tiles, or in the real ones, against their masks."""

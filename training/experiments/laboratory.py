@@ -12,7 +12,7 @@ A run that was made with other options is refused, tiles of another origin are d
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from model.checkpoint import sha256_of
 from model.errors import RunUnfinished
 from training.data.crops import LoadedSlide, load_slides
-from training.data.monuseg import Slide, read_dataset
+from training.data.monuseg import Slide
 from training.distributed import Process
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Plan, Tile, cut_tiles, make_plan
@@ -32,6 +32,7 @@ from training.experiments.pictures import Pictures
 from training.experiments.scale import Scale
 from training.generator import train_generator
 from training.loop import Intervals
+from training.methods import METHODS, Method
 from training.segmentation.config import SegNetConfig
 from training.segmentation.data import Annotated
 from training.segmentation.segmenter import Segmenter
@@ -86,10 +87,19 @@ class Laboratory:
     what is done by then is kept. ResumeMismatch when the folder keeps a run of other options.
     """
 
-    def __init__(self, data: Path, vgg: Path, folder: Path, scale: Scale, sitting: Sitting) -> None:
+    def __init__(
+        self,
+        slides: Sequence[Slide],
+        vgg: Path,
+        folder: Path,
+        scale: Scale,
+        sitting: Sitting,
+        *,
+        methods: Mapping[str, Method] = METHODS,
+    ) -> None:
         self.folder, self.scale, self.sitting = folder, scale, sitting
+        self.found, self.methods = list(slides), methods
         self._vgg_path = vgg
-        self.found: list[Slide] = read_dataset(data)
         self._models: dict[tuple[str, int], TileModel] = {}
         self._digests: dict[Path, str] = {}
 
@@ -134,7 +144,7 @@ class Laboratory:
 
     def train(self, method: str, seed: int) -> Path:
         """Train a method to its end; returns the file of its networks."""
-        run, config = self.run(method, seed), self.scale.train_config(method, seed)
+        run, config = self.run(method, seed), self.scale.fitted(self.methods[method], seed)
         result = run / RESULT_NAME
         what = f"the training of {method} with seed {seed}"
         if not result.is_file():

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from training.config import TrainConfig
-from training.methods import METHODS
+from training.methods import METHODS, Method
 from training.networks import FULL_WIDTH
 from training.segmentation.config import SegNetConfig
 
@@ -17,13 +17,13 @@ class Scale:
     """The budget that all methods of a table share.
 
     width: filters where the paper's networks have 64.
-    shrink_release: the release network too, which is compact as it is.
+    shrink_compact: the networks too that are compact as they are.
     crop_px, batch, steps: of every generator. The grid of crops has a stride of half a crop.
     bn_batches: for the batch norm statistics of the finished networks.
     test_tiles: judged tiles; None = all 224.
     segnet_width, segnet_crop_px, segnet_steps: of every SegNet.
     synthetic: tiles that each method adds to the training set in table 3.
-    seeds: runs of SIAN and SPADE; the other methods have the first one only.
+    seeds: runs of SIAN and SPADE, and of what ablations start from; others have the first only.
     note: printed with every result.
     changed: (option, value) of what differs from the scale of that name.
     """
@@ -42,7 +42,7 @@ class Scale:
     synthetic: int
     seeds: tuple[int, ...]
     note: str
-    shrink_release: bool = False
+    shrink_compact: bool = False
     changed: tuple[tuple[str, int], ...] = ()
 
     def with_options(self, **options: Any) -> "Scale":
@@ -63,10 +63,13 @@ class Scale:
         return "-".join([self.name, *words]).replace("_", "")
 
     def train_config(self, method: str, seed: int) -> TrainConfig:
-        """The run of a method at this scale."""
-        config = METHODS[method].config
-        width = self.width if method != "sian-release" or self.shrink_release else FULL_WIDTH
-        return config.fitted(width, self.crop_px).with_options(
+        """The run of a method of the paper's tables at this scale."""
+        return self.fitted(METHODS[method], seed)
+
+    def fitted(self, method: Method, seed: int) -> TrainConfig:
+        """The run of any method at this scale."""
+        width = FULL_WIDTH if method.compact and not self.shrink_compact else self.width
+        return method.config.fitted(width, self.crop_px).with_options(
             style_px=self.crop_px,
             grid_stride_px=self.crop_px // 2,
             batch_size=self.batch,
@@ -88,7 +91,7 @@ class Scale:
         )
 
     def seeds_of(self, method: str) -> tuple[int, ...]:
-        return self.seeds if method in ("spade", "sian") else self.seeds[:1]
+        return self.seeds if method in ("spade", "sian", "release") else self.seeds[:1]
 
 
 SCALES: dict[str, Scale] = {
@@ -107,7 +110,7 @@ SCALES: dict[str, Scale] = {
         synthetic=7,
         seeds=(0,),
         note="A check that everything runs; its numbers mean nothing.",
-        shrink_release=True,
+        shrink_compact=True,
     ),
     "cpu": Scale(
         "cpu",

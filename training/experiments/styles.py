@@ -14,15 +14,15 @@ from training.evaluation.tiles import TILE_PX, Tile
 from training.experiments.identity import digest
 from training.experiments.laboratory import Laboratory, TileSet
 from training.experiments.pictures import Pictures
-from training.methods import METHODS
+from training.methods import Method
 
 StyleSource = Literal["same", "slide", "none"]
 """``same``: the real tile of the mask, as reconstruction is measured. ``slide``: another tile of
 its slide. ``none``: the method has one appearance a mask."""
 
 
-def sources_of(method: str) -> tuple[StyleSource, ...]:
-    return ("same", "slide") if METHODS[method].styled else ("none",)
+def sources_of(method: Method) -> tuple[StyleSource, ...]:
+    return ("same", "slide") if method.styled else ("none",)
 
 
 def judged_set(laboratory: Laboratory, source: StyleSource) -> TileSet:

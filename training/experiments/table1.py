@@ -15,7 +15,6 @@ from training.experiments.measures import FeatureSpaces
 from training.experiments.pictures import Pictures
 from training.experiments.rows import Row
 from training.experiments.styles import StyleSource, judged_set, sources_of
-from training.methods import METHODS
 
 _SEGNET = "real-augmented"
 
@@ -27,9 +26,9 @@ def table_1(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
     tiles and scored against the masks that these were drawn from.
     """
     judge, segnet = Judge(laboratory, spaces), real_segnet(laboratory)
-    rows = _floors(laboratory, judge, segnet)
+    rows = floors(laboratory, judge, segnet)
     for method in methods:
-        for source in sources_of(method):
+        for source in sources_of(laboratory.methods[method]):
             seeds = laboratory.scale.seeds_of(method)
             drawn = [draw_judged(laboratory, method, seed, source) for seed in seeds]
             values = [
@@ -37,7 +36,7 @@ def table_1(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
                 for each in drawn
             ]
             facts = {"style_source": source, "tiles": len(judge.tiles)}
-            rows.append(Row(method, METHODS[method].title, seeds, values, facts))
+            rows.append(Row(method, laboratory.methods[method].title, seeds, values, facts))
     return rows
 
 
@@ -54,7 +53,7 @@ def table_2(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
         )
     rows = []
     for method in methods:
-        for source in sources_of(method):
+        for source in sources_of(laboratory.methods[method]):
             seeds = laboratory.scale.seeds_of(method)
             measured = [
                 judge.distances_by_organ(draw_judged(laboratory, method, seed, source))
@@ -63,7 +62,7 @@ def table_2(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
             for organ, chosen in judge.places.items():
                 values = [by_organ[organ] for by_organ in measured]
                 facts = {"style_source": source, "organ": organ, "tiles": len(chosen)}
-                rows.append(Row(method, METHODS[method].title, seeds, values, facts))
+                rows.append(Row(method, laboratory.methods[method].title, seeds, values, facts))
     return rows
 
 
@@ -78,7 +77,7 @@ def real_segnet(laboratory: Laboratory) -> Path:
     return laboratory.segnet(_SEGNET, seed, laboratory.real_images, augment=True)
 
 
-def _floors(laboratory: Laboratory, judge: Judge, segnet: Path) -> list[Row]:
+def floors(laboratory: Laboratory, judge: Judge, segnet: Path) -> list[Row]:
     """What real tiles reach: test against training tiles, and SegNet on the real test tiles."""
     count, train = len(judge.tiles), laboratory.training_tiles
     drawn = np.random.default_rng(0).choice(len(train), min(count, len(train)), replace=False)

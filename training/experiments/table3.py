@@ -8,7 +8,6 @@ from training.experiments.laboratory import Laboratory
 from training.experiments.rows import Row
 from training.experiments.styles import RandomMasks, organ_styles, random_set
 from training.experiments.table1 import real_segnet
-from training.methods import METHODS
 from training.segmentation.data import Annotated
 
 
@@ -44,5 +43,5 @@ def table_3(laboratory: Laboratory, methods: Sequence[str]) -> list[Row]:
 
         added = laboratory.drawn(method, seed, tile_set).identity
         segnet = laboratory.segnet(method, seed, images, augment=True, added=added)
-        rows.append(row(method, f"+ {METHODS[method].title}", segnet, count))
+        rows.append(row(method, f"+ {laboratory.methods[method].title}", segnet, count))
     return rows

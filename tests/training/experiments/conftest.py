@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,14 @@ import torch
 from PIL import Image
 from skimage.draw import disk
 
+from tests.training.experiments.stand_ins import Copy
 from tests.training.fakes import CheapFeatures
+from training.data.monuseg import Slide, read_dataset
 from training.distributed import Process
 from training.experiments.laboratory import Laboratory, Sitting
 from training.experiments.scale import SCALES
+from training.methods import METHODS, Method
+from training.trained import RESULT_NAME
 
 SLIDES = {"a-kidney": "train", "b-breast": "train", "c-kidney": "test", "d-breast": "test"}
 SIDE_PX = 504  # four tiles
@@ -50,11 +54,44 @@ def laboratory(
     monkeypatch.setattr("training.experiments.laboratory.Vgg19.load", lambda _: CheapFeatures())
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
-    def make(minutes: float = math.inf, data: Path = small_data, **options: Any) -> Laboratory:
+    def make(
+        minutes: float = math.inf,
+        data: Path = small_data,
+        slides: Sequence[Slide] | None = None,
+        methods: Mapping[str, Method] = METHODS,
+        **options: Any,
+    ) -> Laboratory:
         values = {"steps": 1, "test_tiles": 4, "segnet_steps": 1, "synthetic": 2}
         scale = SCALES["smoke"].with_options(**(values | options))
         until = time.monotonic() + 60 * minutes
         sitting = Sitting(Process(0, 1, torch.device("cpu")), 0, until)
-        return Laboratory(data, tmp_path / "vgg", tmp_path / "runs", scale, sitting)
+        return Laboratory(
+            read_dataset(data) if slides is None else slides,
+            tmp_path / "vgg",
+            tmp_path / "runs",
+            scale,
+            sitting,
+            methods=methods,
+        )
+
+    return make
+
+
+@pytest.fixture
+def copying(laboratory: Callable[..., Laboratory]) -> Callable[..., Laboratory]:
+    """A laboratory whose networks copy their style."""
+
+    def make(**options: object) -> Laboratory:
+        now = laboratory(**options)
+        now.model = lambda method, seed: Copy()  # type: ignore[method-assign]
+
+        def train(method: str, seed: int) -> Path:
+            path = now.run(method, seed) / RESULT_NAME
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(method)
+            return path
+
+        now.train = train  # type: ignore[method-assign]
+        return now
 
     return make

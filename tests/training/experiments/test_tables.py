@@ -7,68 +7,11 @@ import numpy as np
 import pytest
 
 from model.errors import ParameterInvalid, RunUnfinished
-from training.evaluation.cache import FeatureCache
+from tests.training.experiments.stand_ins import Blocks, spaces
 from training.experiments.laboratory import Laboratory
-from training.experiments.measures import FeatureSpaces
 from training.experiments.table1 import table_1, table_2
-from training.trained import RESULT_NAME
 
 Make = Callable[..., Laboratory]
-
-
-class Copy:
-    """Its style is the image, and so is its tile."""
-
-    def encode_style(self, image_u8: np.ndarray) -> np.ndarray:
-        return image_u8
-
-    def synthesize(self, mask_labels: np.ndarray, style: np.ndarray, *, seed: int) -> np.ndarray:
-        return style
-
-
-class Blocks:
-    """A network for features: the colours of the four quarters. Counts the images it saw."""
-
-    fingerprint = "blocks"
-
-    def __init__(self) -> None:
-        self.seen = 0
-
-    def features(
-        self,
-        images_u8: Iterable[np.ndarray],
-        *,
-        batch_size: int = 4,
-        advance: Callable[[int], object] = lambda images: None,
-    ) -> dict[int, np.ndarray]:
-        images = np.stack(list(images_u8))
-        self.seen += len(images)
-        quarters = images.reshape(len(images), 2, 128, 2, 128, 3).mean((2, 4))
-        return {12: quarters.reshape(len(images), 12)}
-
-
-@pytest.fixture
-def copying(laboratory: Make) -> Make:
-    """A laboratory whose one network, called spade, copies its style."""
-
-    def make(**options: object) -> Laboratory:
-        now = laboratory(**options)
-        now.model = lambda method, seed: Copy()  # type: ignore[method-assign]
-
-        def train(method: str, seed: int) -> Path:
-            path = now.run(method, seed) / RESULT_NAME
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(method)
-            return path
-
-        now.train = train  # type: ignore[method-assign]
-        return now
-
-    return make
-
-
-def spaces(network: Blocks, folder: Path) -> FeatureSpaces:
-    return FeatureSpaces({"inception": FeatureCache(network, folder / "features")})
 
 
 def test_real_tiles_are_at_no_distance_from_themselves(copying: Make, tmp_path: Path) -> None:

@@ -1,0 +1,56 @@
+"""The release network's choices, each undone or another one added, to see what they are worth."""
+
+from dataclasses import replace
+from typing import Any
+
+from training.config import LossWeights, TrainConfig
+from training.methods import METHODS, Method
+
+_RELEASE = METHODS["sian-release"].config
+
+
+def _network(**changes: Any) -> TrainConfig:
+    return replace(_RELEASE, network=replace(_RELEASE.network, **changes))
+
+
+def _weights(**changes: float) -> LossWeights:
+    return replace(_RELEASE.weights, **changes)
+
+
+def _variant(title: str, config: TrainConfig) -> Method:
+    return Method(title, config, compact=True)
+
+
+VARIANTS: dict[str, Method] = {
+    "release": _variant("release", _RELEASE),
+    # More of what judges it.
+    "segmentation": _variant(
+        "and a discriminator of pixel classes", replace(_RELEASE, weights=_weights(segmentation=1))
+    ),
+    "segmentation-only": _variant(
+        "pixel classes for VGG19 features",
+        replace(_RELEASE, weights=_weights(segmentation=1, projected=0)),
+    ),
+    "diff-augment": _variant("and DiffAugment", replace(_RELEASE, diff_augment=True)),
+    "r1": _variant("and R1, weight 10", replace(_RELEASE, r1=10.0)),
+    "wide": _variant(
+        "a quarter wider", _network(widths=(240, 240, 240, 160, 120, 80, 40), branch_filters=40)
+    ),
+    # Without what it has.
+    "no-projected": _variant(
+        "without the discriminator on VGG19 features",
+        replace(_RELEASE, weights=_weights(projected=0)),
+    ),
+    "no-average": _variant("without averaged weights", replace(_RELEASE, ema_decay=0.0)),
+    "no-colour": _variant(
+        "SPADE's style encoder, no colour axes", _network(encoder="spade", colour_head=False)
+    ),
+    "no-jitter": _variant("without stain augmentation", replace(_RELEASE, stain_jitter=0.0)),
+    "no-noise": _variant("without noise", _network(noise=False)),
+    "same-crop": _variant("style from the crop itself", replace(_RELEASE, style_source="same")),
+    "nearest-maps": _variant(
+        "coarse maps by nearest pixels",
+        _network(coarse_semantic="nearest", coarse_instance="nearest"),
+    ),
+}
+"""By the name that ``sian experiment ablations --methods`` takes; the first is what is served."""

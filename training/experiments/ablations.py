@@ -1,0 +1,54 @@
+"""What the choices of the release network are worth, on slides that are set aside for it.
+
+The test slides take no part: what is chosen by them could no longer be judged by them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from model.errors import DataInvalid
+from training.data.monuseg import Slide
+from training.experiments.judge import Judge
+from training.experiments.laboratory import Laboratory
+from training.experiments.measures import FeatureSpaces
+from training.experiments.rows import Row
+from training.experiments.table1 import draw_judged, floors, real_segnet
+
+
+def set_aside(slides: Sequence[Slide]) -> list[Slide]:
+    """The training slides: of each organ the last by id is to be judged, if it has two or more;
+    the others are trained on.
+
+    Raises DataInvalid when fewer than two slides can be judged, and the others trained on.
+    """
+    training = sorted((slide for slide in slides if slide.split == "train"), key=lambda s: s.id)
+    last = {slide.organ: slide.id for slide in training}
+    first = {slide.organ: slide.id for slide in reversed(training)}
+    judged = {last[organ] for organ in last if last[organ] != first[organ]}
+    if len(judged) < 2:
+        raise DataInvalid(
+            "The ablations judge one training slide of every organ that has two, and need two such "
+            f"organs; the data folder has {len(judged)}. Add training slides."
+        )
+    return [replace(slide, split="test") if slide.id in judged else slide for slide in training]
+
+
+def ablation_table(
+    laboratory: Laboratory, spaces: FeatureSpaces, variants: Sequence[str]
+) -> list[Row]:
+    """A row for each variant, in the style of another tile of the slide, below two floors."""
+    judge, segnet = Judge(laboratory, spaces), real_segnet(laboratory)
+    rows = floors(laboratory, judge, segnet)
+    for variant in variants:
+        seeds = laboratory.scale.seeds_of(variant)
+        drawn = [draw_judged(laboratory, variant, seed, "slide") for seed in seeds]
+        values = [
+            judge.distances(each)
+            | judge.similarity(each)
+            | judge.segmentation(segnet, each)
+            | judge.appearance(each)
+            for each in drawn
+        ]
+        facts = {"tiles": len(judge.tiles)}
+        rows.append(Row(variant, laboratory.methods[variant].title, seeds, values, facts))
+    return rows
