@@ -5,6 +5,7 @@ Each is asked twice a step: what it wants of the generator, and what it is to le
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +43,7 @@ class Pair:
         taps = [tap.detach() for tap in self.fake_taps]
         return replace(self, fake=self.fake.detach(), fake_taps=taps)
 
-    @property
+    @cached_property
     def scales(self) -> list[Tensor]:
         """By which the features of both images are divided before they are judged."""
         return [losses.mean_activation(tap) for tap in self.real_taps]
@@ -116,8 +117,9 @@ class Adversaries(nn.Module):
         return PatchAugment.draw(len(pair.real), pair.real.shape[-1], source)
 
     def _steepness(self, pair: Pair, chosen: int) -> Tensor:
-        """Squared gradient of the mean patch score by a real crop (Mescheder et al., 2018). Of one
-        crop of the batch a step, which costs a part of it and is the same on average."""
+        """Squared gradient of the mean score, over patches and scales, by a real crop (R1,
+        Mescheder et al., 2018). Of one crop of the batch a step, which costs a part of it and is
+        the same on average."""
         with torch.autocast(pair.real.device.type, enabled=False):
             here = slice(chosen, chosen + 1)
             real = pair.real[here].float().detach().requires_grad_()

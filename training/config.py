@@ -17,8 +17,8 @@ from training.speed import Precision
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Of the terms beside the adversarial one. First lambda 1-4 of Eq. 1, then three terms for the
-    release network, then those of two baselines.
+    """Of the terms beside the adversarial one. First lambda 1-4 of Eq. 1, then three of our
+    own, then those of two baselines.
 
     feature: L1 between discriminator features, averaged over scales (lambda 1).
     perceptual: VGG19 feature distance (lambda 2).
@@ -58,7 +58,8 @@ class TrainConfig:
     gan: the adversarial loss.
     discriminator_norm, _width, _scales, _padding: of the patch discriminator, see there.
     diff_augment: whether the patch discriminator is shown crops that are changed at random.
-    r1: weight of the gradient of the patch discriminator at real crops.
+    r1: of half the squared gradient of the mean patch score at a real crop. The mean is flatter
+        than a single score: weights are larger than those of networks with one.
     generator_spectral_norm: as in SPADE; folded into the weights on export.
     lr_generator, lr_discriminator, beta1, beta2: Adam's, for generator with encoder, and
         discriminator.

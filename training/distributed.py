@@ -7,7 +7,8 @@ pass is the same arithmetic, in one visible place.
 It is also that of one process with the whole batch, for a loss that is a mean over its samples. A
 loss that is a sum over them is multiplied by the number of processes (``losses.kl_divergence``).
 What a loss divides by, if it is measured in the batch, is measured in each process' share: the
-activations of VGG19, the contours of Sharp-GAN, the class weights of SegNet.
+activations of VGG19, the contours of Sharp-GAN, the class weights of SegNet and of the
+discriminator of pixel classes.
 """
 
 import os

@@ -64,7 +64,7 @@ def _of_discriminator(kind: GanKind, real: Tensor, fake: Tensor) -> Tensor:
 
 def segmentation_generator(of_fake: Tensor, classes: Tensor) -> Tensor:
     """What the generator minimises of a discriminator that names pixels: the cross-entropy of the
-    synthetic crop with the classes of its mask (OASIS, Eq. 2).
+    synthetic crop with the classes of its mask (OASIS).
 
     of_fake: logits (B, N + 1, H, W), the last for synthetic pixels. classes: (B, H, W), 0 to N - 1.
     """
@@ -73,15 +73,16 @@ def segmentation_generator(of_fake: Tensor, classes: Tensor) -> Tensor:
 
 def segmentation_discriminator(of_real: Tensor, of_fake: Tensor, classes: Tensor) -> Tensor:
     """What that discriminator minimises: the cross-entropy of the real crop with the classes of
-    its mask, plus that of the synthetic crop with the class of synthetic pixels (OASIS, Eq. 1)."""
-    synthetic = torch.full_like(classes, of_fake.shape[1] - 1)
-    return _balanced_cross_entropy(of_real, classes) + F.cross_entropy(of_fake.float(), synthetic)
+    its mask, plus that of the synthetic crop with the class of synthetic pixels (OASIS)."""
+    of_synthetic = -F.log_softmax(of_fake.float(), 1)[:, -1].mean()
+    return _balanced_cross_entropy(of_real, classes) + of_synthetic
 
 
 def _balanced_cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
     """Every class of the batch counts alike, however few pixels it has."""
     each = F.cross_entropy(logits.float(), classes, reduction="none")
-    counts = torch.bincount(classes.flatten(), minlength=logits.shape[1])
+    # bincount would wait for a GPU.
+    counts = torch.stack([(classes == index).sum() for index in range(logits.shape[1])])
     share = 1 / (counts.clamp_min(1) * (counts > 0).sum())
     return (share[classes] * each).sum()
 

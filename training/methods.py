@@ -38,13 +38,14 @@ class Method:
     """A row of the tables.
 
     title: as printed in the paper. styled: it takes a style; others have one appearance a mask.
-    compact: it keeps its own width in the tables.
+    compact: it keeps its own width in the tables. repeated: it has several seeds there.
     """
 
     title: str
     config: TrainConfig
     styled: bool = True
     compact: bool = False
+    repeated: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -93,6 +94,7 @@ METHODS: dict[str, Method] = {
             network=SpadeConfig(),
             weights=LossWeights(feature=10.0, perceptual=10.0, kld=0.05),
         ),
+        repeated=True,
     ),
     "inst": Method(
         "INST", replace(_PAPER, network=replace(SIAN_NETWORKS["paper"], stylization=False))
@@ -101,7 +103,7 @@ METHODS: dict[str, Method] = {
         "STYLE", replace(_PAPER, network=replace(SIAN_NETWORKS["paper"], instantiation=False))
     ),
     # The paper, literally and at full size: 50 epochs of the 1,470 crops of MoNuSeg at batch 8.
-    "sian": Method("SIAN", _PAPER),
+    "sian": Method("SIAN", _PAPER, repeated=True),
     # What is served.
     "sian-release": Method(
         "SIAN release",

@@ -60,6 +60,8 @@ class PatchAugment:
         return mean + self.contrast * (image - mean)
 
     def _moved(self, h: Tensor) -> Tensor:
+        if h.shape[-2] != h.shape[-1]:
+            raise ValueError(f"crops are square, these are {tuple(h.shape[-2:])}")
         side = h.shape[-1]
         place = torch.arange(side, device=h.device)
         of_rows, of_columns = (place - self.shift[:, k, None] for k in (0, 1))

@@ -3,7 +3,8 @@
 For every pixel: background, inside or boundary of a nucleus, or synthetic. It is never shown the
 mask; to please it, the generator has to draw every nucleus so that it is recognised, with the
 boundary where the mask has it. It reads VGG19's features, like ``FeatureDiscriminator``, for the
-same reasons.
+same reasons; OASIS has an encoder of its own there, mixes real and synthetic crops (LabelMix), and
+no other discriminator.
 
 Axes: B batch, H W side of the crop.
 """

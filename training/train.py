@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 import torch
 import typer
 
+from model.errors import ParameterInvalid
+from training.ablations import VARIANTS
 from training.alone import run_alone
 from training.config import TrainConfig
 from training.data.crops import load_slides
@@ -14,7 +16,7 @@ from training.data.monuseg import read_dataset
 from training.distributed import end_process, start_process
 from training.generator import train_generator
 from training.loop import Intervals
-from training.methods import METHODS, method_named
+from training.methods import METHODS, Method, method_named
 from training.networks import FULL_WIDTH
 from training.parts import split
 from training.profile import Profile
@@ -45,6 +47,10 @@ def train(
             "of the others of its tables: " + ", ".join(OTHERS) + "."
         ),
     ] = "sian-release",
+    variant: Annotated[
+        str | None,
+        typer.Option(help="Of sian-release: one of its ablations, " + ", ".join(VARIANTS) + "."),
+    ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in steps.")] = None,
     batch: Annotated[
         int | None, typer.Option(min=1, help="Crops a step, over all processes.")
@@ -107,7 +113,7 @@ def train(
     torchrun --nproc-per-node 4 -m training.train ...
     """
     config = _config(
-        method, width, crop,
+        _method(method, variant), width, crop,
         steps=steps, batch_size=batch, lr_generator=lr_generator,
         lr_discriminator=lr_discriminator, rotation=rotation, precision=precision, seed=seed,
     )  # fmt: skip
@@ -139,8 +145,18 @@ def train(
     end_process(process)
 
 
-def _config(name: str, width: int | None, crop_px: int | None, **options: Any) -> TrainConfig:
-    config = method_named(name).config
+def _method(name: str, variant: str | None) -> Method:
+    if variant is None:
+        return method_named(name)
+    if name != "sian-release":
+        raise ParameterInvalid(
+            f"--variant changes sian-release, and --method is {name}. Leave one of them out."
+        )
+    return method_named(variant, VARIANTS)
+
+
+def _config(method: Method, width: int | None, crop_px: int | None, **options: Any) -> TrainConfig:
+    config = method.config
     if width is not None or crop_px is not None:
         config = config.fitted(width or FULL_WIDTH, crop_px or config.crop_px)
     return config.with_options(**options)

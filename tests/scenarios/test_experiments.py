@@ -9,6 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from model.checkpoint import sha256_of
+from training.data.monuseg import read_dataset
+from training.experiments.ablations import set_aside
+from training.experiments.identity import digest
 from training.methods import METHODS
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +67,7 @@ def test_table_1_has_every_method(experiment) -> None:
     methods = [row for row in table if row["method"] in METHODS]
     assert sorted((row["method"], row["style_source"]) for row in methods) == sorted(expected)
     assert all(
-        finite(row, "fid_768", "fid_1280", "kid", "ssim", *QUALITY) and row["tiles"] == 28
+        finite(row, "fid_768", "fid_1280", "kid", "ssim", *QUALITY) and row["tiles"] == 14
         for row in methods
     )
     floors = [row for row in table if row["method"] not in METHODS]
@@ -92,7 +96,7 @@ def test_table_3_has_both_real_sets_and_every_method(experiment) -> None:
     assert all(finite(row, *QUALITY) for row in table)
 
 
-def test_ablations_judge_training_slides_alone(experiment) -> None:
+def test_ablations_judge_training_slides_alone(experiment, test_data: Path) -> None:
     variants = ("release", "segmentation", "diff-augment")
     done, folder = experiment("ablations", f"--methods={','.join(variants)}", runs="ablations")
     assert done.returncode == 0, done.stderr
@@ -100,6 +104,13 @@ def test_ablations_judge_training_slides_alone(experiment) -> None:
     assert [row["method"] for row in table] == ["real-training", "real", *variants]
     assert all(
         finite(row, "fid_768", "kid", "ssim", "lab", "energy", "auc", *QUALITY) for row in table[2:]
+    )
+    note = json.loads((folder / "ablations" / "release-s0" / "made-from.json").read_text())
+    slides = set_aside(read_dataset(test_data / "data" / "monuseg"))
+    trained = [slide for slide in slides if slide.split == "train"]
+    assert len(trained) == 23
+    assert note["training_slides"] == digest(
+        [[s.id, sha256_of(s.image_path), sha256_of(s.labels_path)] for s in trained]
     )
 
 

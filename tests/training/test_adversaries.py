@@ -103,3 +103,19 @@ def test_pixel_classes_are_asked_for(tiny_config: MakeConfig) -> None:
     without = Pair(given.real, given.fake, given.real_taps, given.fake_taps, given.condition)
     with pytest.raises(ValueError, match="classes"):
         made.of_generator(without, torch.Generator())
+
+
+def test_terms_are_float32_where_layers_compute_in_bf16(tiny_config: MakeConfig) -> None:
+    """The penalty keeps to it inside too: it is a gradient of a gradient."""
+    weights = LossWeights(projected=1.0, segmentation=1.0)
+    torch.manual_seed(0)
+    made = Adversaries(tiny_config(weights=weights, r1=1000.0, diff_augment=True)).eval()
+    found = []
+    for is_half in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_half):
+            terms = made.of_themselves(pair(), torch.Generator().manual_seed(0), 0)
+        assert {value.dtype for value in terms.values()} == {torch.float32}
+        found.append({name: value.item() for name, value in terms.items()})
+    in_full, in_half = found
+    assert in_half == pytest.approx(in_full, rel=0.02)
+    assert in_half["r1"] == pytest.approx(in_full["r1"], rel=1e-6)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,20 +43,24 @@ def run(
     return stepper
 
 
-@pytest.mark.parametrize("spectral", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"generator_spectral_norm": True, "discriminator_norm": "spectral_instance"},
+        {"diff_augment": True, "r1": 10.0, "weights": LossWeights(segmentation=1.0)},
+    ],
+    ids=["release", "paper", "other adversaries"],
+)
 def test_stopped_and_resumed_equals_unbroken(
     tiny_config: MakeConfig,
     slides: list[LoadedSlide],
     vgg: nn.Module,
     tmp_path: Path,
-    spectral: bool,
+    options: dict[str, Any],
 ) -> None:
     """Weights, averages, batch norm, optimisers: every tensor of the state, bit by bit."""
-    config = tiny_config(
-        generator_spectral_norm=spectral,
-        discriminator_norm="spectral_instance" if spectral else "spectral",
-        median_blur=0.5,
-    )
+    config = tiny_config(median_blur=0.5, **options)
     run(config, slides, vgg, tmp_path / "unbroken")
     run(config.with_options(steps=4), slides, vgg, tmp_path / "resumed")
     run(config, slides, vgg, tmp_path / "resumed")

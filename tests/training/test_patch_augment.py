@@ -75,6 +75,11 @@ def test_every_crop_has_a_change_of_its_own_within_the_published_bounds() -> Non
     assert torch.equal(again.hole, drawn.hole)
 
 
+def test_crops_that_are_not_square_are_refused(crop: tuple[Tensor, Tensor]) -> None:
+    with pytest.raises(ValueError, match="square"):
+        change()(crop[0][..., 1:], crop[1][..., 1:])
+
+
 def test_the_gradient_is_that_of_what_is_still_to_be_seen(crop: tuple[Tensor, Tensor]) -> None:
     image = crop[1].requires_grad_()
     _, shown = change(shift=(5, 0), hole=(12, -8))(crop[0], image)

@@ -110,3 +110,24 @@ def test_what_cannot_work_is_said_in_one_line(
     assert done.returncode == 1
     (line,) = done.stderr.strip().splitlines()
     assert message in line
+
+
+def test_a_variant_of_the_release_network_is_trained(folder: Path) -> None:
+    done = train(folder, "--steps", "1", "--log-every", "1", "--variant", "segmentation")
+    assert done.returncode == 0, done.stderr
+    assert "segmentation_discriminator" in (folder / "run" / "log.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--method", "spade", "--variant", "r1"), "--variant changes sian-release"),
+        (("--variant", "spade"), "There is no method 'spade'. Choose one of: release"),
+    ],
+)
+def test_a_variant_that_is_not_there_is_said(
+    folder: Path, options: tuple[str, ...], said: str
+) -> None:
+    done = train(folder, *options)
+    assert done.returncode == 1
+    assert said in " ".join(done.stderr.split())

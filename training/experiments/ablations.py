@@ -38,9 +38,11 @@ def ablation_table(
 ) -> list[Row]:
     """A row for each variant, in the style of another tile of the slide, below two floors."""
     judge, segnet = Judge(laboratory, spaces), real_segnet(laboratory)
-    rows = floors(laboratory, judge, segnet)
+    titles = ("real tiles that are trained on", "real tiles that are judged")
+    rows = floors(laboratory, judge, segnet, titles)
+    rows[1] = replace(rows[1], values=[{**rows[1].values[0], **judge.appearance()}])
     for variant in variants:
-        seeds = laboratory.scale.seeds_of(variant)
+        seeds = laboratory.scale.seeds_of(laboratory.methods[variant])
         drawn = [draw_judged(laboratory, variant, seed, "slide") for seed in seeds]
         values = [
             judge.distances(each)
@@ -49,6 +51,6 @@ def ablation_table(
             | judge.appearance(each)
             for each in drawn
         ]
-        facts = {"tiles": len(judge.tiles)}
+        facts = {"style_source": "slide", "tiles": len(judge.tiles)}
         rows.append(Row(variant, laboratory.methods[variant].title, seeds, values, facts))
     return rows

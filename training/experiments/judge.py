@@ -80,22 +80,23 @@ class Judge:
 
         return self._kept("similarity", {"drawn": drawn.identity}, measure)
 
-    def appearance(self, drawn: Pictures) -> Measures:
-        """Stain and texture of tiles against those that lent each its style from its slide."""
+    def appearance(self, drawn: Pictures | None = None) -> Measures:
+        """Stain and texture of synthetic tiles, or of the real ones, against the tiles that lend
+        each its style from its slide."""
 
         def measure() -> Measures:
             laboratory = self._laboratory
             styles = [laboratory.test_tiles[k] for k in laboratory.plan.styles]
-            return appearance(self.tiles, styles, drawn.images)
+            return appearance(self.tiles, styles, self._images(drawn))
 
-        return self._kept("appearance", {"drawn": drawn.identity}, measure)
+        return self._kept("appearance", {"drawn": drawn.identity if drawn else None}, measure)
 
     def segmentation(self, segnet: Path, drawn: Pictures | None = None) -> Measures:
         """What a SegNet finds in synthetic tiles, or in the real ones, against their masks."""
 
         def measure() -> Measures:
-            images = drawn.images if drawn else [tile.image_u8 for tile in self.tiles]
-            return segmentation(self._laboratory.segmenter(segnet), self.tiles, images)
+            segmenter = self._laboratory.segmenter(segnet)
+            return segmentation(segmenter, self.tiles, self._images(drawn))
 
         origin = {
             "segnet": self._laboratory.digest_of(segnet),
@@ -111,10 +112,12 @@ class Judge:
             found.setdefault(tile.organ, []).append(k)
         return {organ: chosen for organ, chosen in sorted(found.items()) if len(chosen) >= _FEWEST}
 
+    def _images(self, drawn: Pictures | None) -> Sequence[ImageU8]:
+        return drawn.images if drawn else [tile.image_u8 for tile in self.tiles]
+
     @cached_property
     def _real(self) -> dict[str, Features]:
-        images = [tile.image_u8 for tile in self.tiles]
-        return self._spaces.features("real", images, keep=True)
+        return self._spaces.features("real", self._images(None), keep=True)
 
     @cached_property
     def _identity(self) -> str:

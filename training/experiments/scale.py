@@ -23,7 +23,7 @@ class Scale:
     test_tiles: judged tiles; None = all 224.
     segnet_width, segnet_crop_px, segnet_steps: of every SegNet.
     synthetic: tiles that each method adds to the training set in table 3.
-    seeds: runs of SIAN and SPADE, and of what ablations start from; others have the first only.
+    seeds: runs of a method that is repeated; others have the first only.
     note: printed with every result.
     changed: (option, value) of what differs from the scale of that name.
     """
@@ -90,8 +90,8 @@ class Scale:
             seed=seed,
         )
 
-    def seeds_of(self, method: str) -> tuple[int, ...]:
-        return self.seeds if method in ("spade", "sian", "release") else self.seeds[:1]
+    def seeds_of(self, method: Method) -> tuple[int, ...]:
+        return self.seeds if method.repeated else self.seeds[:1]
 
 
 SCALES: dict[str, Scale] = {
@@ -102,7 +102,7 @@ SCALES: dict[str, Scale] = {
         batch=2,
         steps=2,
         bn_batches=1,
-        test_tiles=28,
+        test_tiles=14,
         segnet_width=8,
         segnet_crop_px=64,
         segnet_batch=2,

@@ -29,7 +29,7 @@ def table_1(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
     rows = floors(laboratory, judge, segnet)
     for method in methods:
         for source in sources_of(laboratory.methods[method]):
-            seeds = laboratory.scale.seeds_of(method)
+            seeds = laboratory.scale.seeds_of(laboratory.methods[method])
             drawn = [draw_judged(laboratory, method, seed, source) for seed in seeds]
             values = [
                 judge.distances(each) | judge.similarity(each) | judge.segmentation(segnet, each)
@@ -54,7 +54,7 @@ def table_2(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
     rows = []
     for method in methods:
         for source in sources_of(laboratory.methods[method]):
-            seeds = laboratory.scale.seeds_of(method)
+            seeds = laboratory.scale.seeds_of(laboratory.methods[method])
             measured = [
                 judge.distances_by_organ(draw_judged(laboratory, method, seed, source))
                 for seed in seeds
@@ -77,13 +77,18 @@ def real_segnet(laboratory: Laboratory) -> Path:
     return laboratory.segnet(_SEGNET, seed, laboratory.real_images, augment=True)
 
 
-def floors(laboratory: Laboratory, judge: Judge, segnet: Path) -> list[Row]:
-    """What real tiles reach: test against training tiles, and SegNet on the real test tiles."""
+def floors(
+    laboratory: Laboratory,
+    judge: Judge,
+    segnet: Path,
+    titles: tuple[str, str] = ("real training tiles", "real test tiles"),
+) -> list[Row]:
+    """What real tiles reach: the judged ones against training tiles, and SegNet on the judged."""
     count, train = len(judge.tiles), laboratory.training_tiles
     drawn = np.random.default_rng(0).choice(len(train), min(count, len(train)), replace=False)
     floor = judge.floor([train[k].image_u8 for k in sorted(drawn)])
     facts = {"style_source": None, "tiles": count}
     return [
-        Row("real-training", "real training tiles", (0,), [floor], facts),
-        Row("real", "real test tiles", (0,), [judge.segmentation(segnet)], facts),
+        Row("real-training", titles[0], (0,), [floor], facts),
+        Row("real", titles[1], (0,), [judge.segmentation(segnet)], facts),
     ]

@@ -34,7 +34,7 @@ def test_networks_are_scaled_in_proportion() -> None:
 
 def test_sian_and_spade_have_several_seeds() -> None:
     scale = SCALES["paper"]
-    assert {m for m in METHODS if len(scale.seeds_of(m)) == 3} == {"sian", "spade"}
+    assert {n for n, m in METHODS.items() if len(scale.seeds_of(m)) == 3} == {"sian", "spade"}
     assert scale.with_options(steps=7, width=None).steps == 7
 
 
