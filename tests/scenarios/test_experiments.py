@@ -67,7 +67,7 @@ def test_table_1_has_every_method(experiment) -> None:
     methods = [row for row in table if row["method"] in METHODS]
     assert sorted((row["method"], row["style_source"]) for row in methods) == sorted(expected)
     assert all(
-        finite(row, "fid_768", "fid_1280", "kid", "ssim", *QUALITY) and row["tiles"] == 14
+        finite(row, "fid_768", "fid_1280", "kid", "ssim", *QUALITY) and row["tiles"] == 28
         for row in methods
     )
     floors = [row for row in table if row["method"] not in METHODS]
