@@ -128,11 +128,11 @@ def read_dataset(jobs: JobStore, dataset_id: str) -> Dataset:
     """Raises JobUnknown, JobExpired, StoreUnavailable."""
     try:
         first = jobs.get(dataset_id)
-        part = first.request
     except JobUnknown:
         raise unknown(dataset_id, "dataset") from None
     except JobExpired:
         raise expired(dataset_id, "dataset") from None
+    part = first.request
     if not isinstance(part, DatasetPart) or part.part != 0:
         raise unknown(dataset_id, "dataset")
     try:

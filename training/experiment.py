@@ -107,15 +107,12 @@ def experiment(
         synthetic=synthetic,
     )  # fmt: skip
     sitting = Sitting(start_process(device), workers_of(workers), time.monotonic() + 60 * minutes)
-    known = VARIANTS if name == "ablations" else METHODS
+    known, slides, kept = METHODS, read_dataset(data), scale
+    if name == "ablations":
+        known, slides, kept = VARIANTS, set_aside(slides), f"{scale}-ablations"
     chosen = _methods(methods, known)
     laboratory = Laboratory(
-        set_aside(read_dataset(data)) if name == "ablations" else read_dataset(data),
-        vgg,
-        folder or Path("runs") / (f"{scale}-ablations" if name == "ablations" else scale),
-        budget,
-        sitting,
-        methods=known,
+        slides, vgg, folder or Path("runs") / kept, budget, sitting, methods=known
     )
     console = Console()
     if name == "figures":

@@ -19,9 +19,6 @@ from torch.nn.utils.parametrizations import spectral_norm
 from training.segmentation.instances import CLASSES
 from training.vgg import WIDTHS, Taps
 
-SYNTHETIC = CLASSES
-"""The class of all pixels of a synthetic crop, after those of a mask."""
-
 
 class SegmentationDiscriminator(nn.Module):
     """From relu5_1 up to full resolution, joined by the finer layers on the way."""
@@ -40,7 +37,8 @@ class SegmentationDiscriminator(nn.Module):
         self.to_classes = nn.Conv2d(widths[0], CLASSES + 1, 3, padding=1)
 
     def forward(self, taps: Taps, scales: list[Tensor]) -> Tensor:
-        """VGG19 taps and the scale of each -> logits (B, CLASSES + 1, H, W)."""
+        """VGG19 taps and the scale of each -> logits (B, CLASSES + 1, H, W), the last for
+        synthetic pixels."""
         joined = [
             F.leaky_relu(layer(tap / scale.to(tap.dtype)), 0.2)
             for layer, tap, scale in zip(self.lateral, taps, scales, strict=True)

@@ -9,8 +9,9 @@ import torch.nn.functional as F
 from tests.training.fakes import CheapFeatures
 from training.losses import segmentation_discriminator, segmentation_generator
 from training.segmentation.instances import CLASSES
-from training.segmentation_discriminator import SYNTHETIC, SegmentationDiscriminator
+from training.segmentation_discriminator import SegmentationDiscriminator
 
+SYNTHETIC = CLASSES  # the last
 ONE = [torch.ones(())] * 5
 
 
