@@ -1,6 +1,6 @@
 """Time of the layout maps on one core, and what it is spent on.
 
-    python benchmarks/layout.py
+    python -m benchmarks.layout
 
 Masks of elliptical nuclei: 256 x 256 with 100, 1000 x 1000 with 500, and the same two with
 the nuclei packed so that most of them touch. Writes benchmarks/results/layout.json.
@@ -90,7 +90,7 @@ def main(
                 f"{row['worst_ms']:.1f}", f"{row['two_transforms_ms']:.1f}", f"{target:.0f}",
             )  # fmt: skip
     Console().print(table)
-    write_results(out, rows, command="python benchmarks/layout.py", threads=1, repeats=REPEATS)
+    write_results(out, rows, command="python -m benchmarks.layout", threads=1, repeats=REPEATS)
 
 
 if __name__ == "__main__":

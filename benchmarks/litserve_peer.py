@@ -1,6 +1,6 @@
 """LitServe serving the released checkpoint, with its batching on: the peer of service.py.
 
-    python benchmarks/litserve_peer.py PORT THREADS MAX_BATCH MAX_WAIT_S
+    python -m benchmarks.litserve_peer PORT THREADS MAX_BATCH MAX_WAIT_S
 
 Takes JSON with a base64 mask, an organ and a seed; answers with a PNG like that of the service.
 """

@@ -1,6 +1,6 @@
 """How much memory a job takes in Redis, from its creation to its tombstone.
 
-    python benchmarks/redis_memory.py
+    python -m benchmarks.redis_memory
 
 Starts a Redis of its own. Writes benchmarks/results/redis-memory.json.
 """
@@ -28,7 +28,7 @@ def main(
 ) -> None:
     """Measure and write the result."""
     rows = [measure(jobs, tiles) for tiles in (1, 16)]
-    write_results(out, rows, command="python benchmarks/redis_memory.py", threads=1)
+    write_results(out, rows, command="python -m benchmarks.redis_memory", threads=1)
     for row in rows:
         print(row)
 

@@ -1,6 +1,6 @@
 """What the service needs: time to the first tile, latency, peak memory.
 
-    python benchmarks/serve.py
+    python -m benchmarks.serve
 
 Starts ``sian serve`` as a user would, with the released checkpoint and all cores, sends it tiles
 over HTTP and writes benchmarks/results/serve.json. Memory is the peak resident set (VmHWM) of
@@ -142,7 +142,7 @@ def main(
         measure(port, 1024, large_tiles, warm_up=0),
     ]
     threads = os.cpu_count() or 1
-    write_results(out, rows, command="python benchmarks/serve.py", threads=threads)
+    write_results(out, rows, command="python -m benchmarks.serve", threads=threads)
     print(json.dumps(rows, indent=2))
 
 

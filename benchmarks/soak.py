@@ -1,6 +1,6 @@
 """A deployment under full load for half an hour: does its memory grow, is a job lost?
 
-    python benchmarks/soak.py [--minutes 30]
+    python -m benchmarks.soak [--minutes 30]
 
 Redis, a front end and a worker, each a process of its own, on the released checkpoint. Sixteen
 clients ask for 128 x 128 tiles as fast as they are answered; one request in eight has a
@@ -170,7 +170,7 @@ def main(
 ) -> None:
     """Measure and write the result."""
     rows = soak(minutes, threads)
-    write_results(out, rows, command="python benchmarks/soak.py", threads=threads)
+    write_results(out, rows, command="python -m benchmarks.soak", threads=threads)
     print(json.dumps(rows, indent=2))
 
 

@@ -36,3 +36,12 @@ def test_help_names_where_the_files_go(run):
 
 def test_an_unknown_argument_is_refused(run):
     assert run("--nowhere")[0] == 2
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in SCRIPTS[1:]))
+def test_a_benchmark_is_started_as_a_module(name):
+    # As a script, its folder would come first in the search, and benchmarks/training.py would
+    # hide the package of that name.
+    source = (ROOT / "benchmarks" / f"{name}.py").read_text(encoding="utf-8")
+    assert f"python -m benchmarks.{name}" in source
+    assert "python benchmarks/" not in source
