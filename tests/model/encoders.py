@@ -16,6 +16,13 @@ GREY, RGB, PALETTE = 0, 2, 3
 _JPEG, _DEFLATE = 7, 8
 
 
+def regions(*, ids: int, each: int) -> NDArray[np.uint8]:
+    """So many squares apart from each other with each of the values 1 to ``ids``."""
+    squares = np.arange(ids * each, dtype=np.uint8) % ids + 1
+    row = np.pad(squares[:, None], [(0, 0), (0, 1)]).ravel().repeat(3)
+    return np.pad(np.tile(row, (3, 1)), [(5, 8), (0, 16)])
+
+
 def two_nuclei(first: int = 3, second: int = 9) -> NDArray[np.int64]:
     """(20, 24): two separate nuclei."""
     mask = np.zeros((20, 24), np.int64)

@@ -34,6 +34,14 @@ def artifacts(tmp_path: Path) -> Artifacts:
 
 
 @pytest.fixture
+def s3(own_s3, monkeypatch):
+    """A server, and the variables that lead to it."""
+    for name, value in own_s3.environment.items():
+        monkeypatch.setenv(name, value)
+    return own_s3
+
+
+@pytest.fixture
 def accept(jobs: SqliteJobs, artifacts: Artifacts) -> Callable[..., str]:
     """Stores a request for tiles of the same mask, as the service does; returns the job's id."""
 
