@@ -38,6 +38,8 @@ class NetworkConfig:
     skip: ``always``, the paper's SIAN-ReLU-conv; or ``changed``, only where the width changes.
     padding: of every 3 x 3 convolution.
     noise: add scaled Gaussian noise in every block.
+    nucleus_noise: one more Gaussian value for each nucleus, read beside the distance map and at
+        the start (needs ``noise`` and ``instantiation``).
     colour_head: the last layer speaks in the style's own colour axes (needs ``colour``).
     """
 
@@ -60,6 +62,7 @@ class NetworkConfig:
     stylization: bool = True
     instantiation: bool = True
     start_side: int = 4
+    nucleus_noise: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "widths", tuple(self.widths))
@@ -81,6 +84,11 @@ class NetworkConfig:
             raise CheckpointMismatch(
                 "colour_head needs encoder='colour', which puts the colour statistics into the "
                 "style vector; set colour_head=false or change the encoder."
+            )
+        if self.nucleus_noise and not (self.noise and self.instantiation):
+            raise CheckpointMismatch(
+                "nucleus_noise needs noise=true and instantiation=true: it is read beside the "
+                "distance map. Set nucleus_noise=false or both of them true."
             )
 
     @property
@@ -126,7 +134,12 @@ class NetworkConfig:
         return cls(**values)
 
 
-_MEANT_WITHOUT: dict[str, Any] = {"stylization": True, "instantiation": True, "start_side": 4}
+_MEANT_WITHOUT: dict[str, Any] = {
+    "stylization": True,
+    "instantiation": True,
+    "start_side": 4,
+    "nucleus_noise": False,
+}
 """Fields younger than the first cards, and what a card without them means."""
 
 PRESETS: dict[str, NetworkConfig] = {

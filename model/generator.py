@@ -75,7 +75,7 @@ class Generator(nn.Module):
         if config.start == "style":
             self.start = nn.Linear(config.style_dim, channels * config.start_side**2)
         else:
-            inputs = config.condition_channels + config.noise
+            inputs = config.condition_channels + config.noise + config.nucleus_noise
             self.start = nn.Conv2d(inputs, channels, 3, padding=1, padding_mode=config.padding)
         self.blocks = nn.ModuleList(
             SianResBlk(c_in, c_out, config)
@@ -101,12 +101,15 @@ class Generator(nn.Module):
         Args:
             layout: (B, 2 + P + 1, H, W) semantic, direction and distance maps.
             style: (B, D) style vectors.
-            noise: standard normal, one (B, planes, h, w) per entry of ``noise_shapes``.
+            noise: standard normal, one (B, planes, h, w) per entry of ``noise_shapes``; last, with
+                ``nucleus_noise``, (B, 1, H, W) of one value a nucleus, 0 in the stroma.
 
         Returns:
             (B, 3, H, W) image in [-1, 1].
         """
         planes = list(noise)
+        if self.config.nucleus_noise:
+            layout = torch.cat([layout, planes.pop()], 1)
         pyramid = self._pyramid(layout)
         factors = self._factors()
         h = self._start(layout, style, planes)
@@ -148,7 +151,8 @@ class Generator(nn.Module):
     def _start(self, layout: Tensor, style: Tensor, planes: list[Tensor]) -> Tensor:
         stride = self.config.stride
         if self.config.start == "layout":
-            coarse = F.avg_pool2d(layout[:, : self.config.condition_channels], stride)
+            read = self.config.condition_channels + self.config.nucleus_noise
+            coarse = F.avg_pool2d(layout[:, :read], stride)
             if self.config.noise:
                 coarse = torch.cat([coarse, planes.pop(0)], 1)
             return torch.as_tensor(self.start(coarse))
@@ -169,7 +173,7 @@ class Generator(nn.Module):
 
     def _pyramid(self, layout: Tensor) -> dict[int, Maps]:
         """The layout maps at every scale the blocks work at, computed once per tile."""
-        split = (2, DIRECTION_CHANNELS[self.config.direction], 1)
+        split = (2, DIRECTION_CHANNELS[self.config.direction], 1 + self.config.nucleus_noise)
         pyramid = {}
         for factor in set(self._factors()):
             semantic, direction, distance = layout.split(split, dim=1)

@@ -13,7 +13,7 @@ A nucleus cut by the image border is taken to go on outside: the border is not a
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,25 @@ def consecutive_ids(mask_labels: Labels) -> NDArray[np.int32]:
     nuclei = mask_labels > 0
     ids = np.zeros(mask_labels.shape, np.int32)
     ids[nuclei] = np.unique(mask_labels[nuclei], return_inverse=True)[1] + 1
+    return ids
+
+
+@dataclass(frozen=True)
+class Nuclei:
+    """Which nucleus a pixel is of.
+
+    ranks: (H, W) int32, 0 = stroma, 1 to N in the order of the ids.
+    ids: (N + 1,) the mask's own id of each rank; that of the stroma is 0.
+    """
+
+    ranks: NDArray[np.int32]
+    ids: NDArray[np.integer[Any]]
+
+
+def original_ids(mask_labels: Labels, ranks: NDArray[np.int32]) -> NDArray[np.integer[Any]]:
+    """(N + 1,): the id that ``consecutive_ids`` gave each of the ranks to; 0 keeps 0."""
+    ids = np.zeros(int(ranks.max()) + 1, mask_labels.dtype)
+    ids[ranks] = mask_labels
     return ids
 
 

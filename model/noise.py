@@ -1,14 +1,17 @@
-"""Gaussian noise as a function of position.
+"""Gaussian noise as a function of position, or of the nucleus.
 
-A value depends on (seed, plane, row, column) alone, not on the size or place of the window
-asked for: the same request gives the same tile in any company, and overlapping windows of a
-large mask agree where they overlap.
+A value depends on (seed, plane, row, column) alone, or on (seed, id), not on the size or place of
+the window asked for: the same request gives the same tile in any company, and overlapping windows
+of a large mask agree where they overlap.
 """
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 _CHUNK = 64  # px; the unit in which the counter-based generator is positioned
+_NUCLEI = 2**62  # the plane whose values belong to ids; those of positions are counted from 0
 
 
 def noise_window(
@@ -32,6 +35,21 @@ def noise_window(
                 y0 - row * _CHUNK : y1 - row * _CHUNK, x0 - col * _CHUNK : x1 - col * _CHUNK
             ]
     return window
+
+
+def nucleus_noise(seed: int, ids: NDArray[np.integer[Any]]) -> NDArray[np.float32]:
+    """A standard normal value for each of the ids (N,), 0 for the id 0, the stroma: (N,) float32.
+
+    Args:
+        seed: 0 to 2**64 - 1.
+    """
+    chunk, place = np.divmod(ids.astype(np.int64), _CHUNK**2)
+    values = np.empty(len(ids), np.float32)
+    for number in np.unique(chunk):
+        here = chunk == number
+        values[here] = _chunk(seed, _NUCLEI, 0, int(number)).ravel()[place[here]]
+    values[ids == 0] = 0
+    return values
 
 
 def _chunk(seed: int, plane: int, row: int, col: int) -> NDArray[np.float32]:

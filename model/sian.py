@@ -15,7 +15,8 @@ from model.layout import DIRECTION_CHANNELS
 
 @dataclass(frozen=True)
 class Maps:
-    """Layout maps at one scale: semantic (B 2 H W), direction (B 2|16 H W), distance (B 1 H W)."""
+    """Layout maps at one scale: semantic (B 2 H W), direction (B 2|16 H W), distance (B 1 H W), or
+    (B 2 H W) with the noise of each nucleus beside it."""
 
     semantic: Tensor
     direction: Tensor
@@ -54,7 +55,7 @@ class Sian(nn.Module):
         self.distance: nn.Conv2d | None = None
         if config.instantiation:
             self.direction = nn.Conv2d(DIRECTION_CHANNELS[config.direction], filters, 1)
-            self.distance = nn.Conv2d(1, filters, 1)
+            self.distance = nn.Conv2d(1 + config.nucleus_noise, filters, 1)
         # One 3 x 3 convolution per branch, as groups.
         self.compensation = nn.Conv2d(
             features, features, 3, padding=1, padding_mode=pad, groups=branches

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from model.config import NetworkConfig
 from model.errors import MaskTooLarge, MaskTooSmall, ParameterInvalid
-from model.layout import layout_maps
+from model.layout import Nuclei, consecutive_ids, layout_maps, original_ids
 from model.mask import Labels
 from model.mirror import PLAIN, Mirror, mirror_of
-from model.noise import noise_window
+from model.noise import noise_window, nucleus_noise
 from model.styles import StyleVector
 
 SMALLEST_MASK_PX = 16
@@ -29,11 +29,13 @@ class PaddedLayout:
     maps: (C, H', W') float32; H' and W' are sides the generator takes.
     margin: pixels above and to the left of the tile.
     size: (H, W) of the mask and of the tile.
+    nuclei: at the size of the maps; for a network that takes noise per nucleus.
     """
 
     maps: NDArray[np.float32]
     margin: int
     size: tuple[int, int]
+    nuclei: Nuclei | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -46,7 +48,8 @@ class TileInput:
     """One tile, ready for the network.
 
     layout: may be shared by tiles of the same mask.
-    noise: one (planes, h, w) float32 a stage.
+    noise: one (planes, h, w) float32 a stage; then, for a network that takes it, (1, H', W') with
+        the value of each nucleus.
     style: (D,) float32.
     mirror: in which the network shall see layout and noise, which are as in the mask here.
     """
@@ -86,7 +89,12 @@ def padded_layout(mask_labels: Labels, config: NetworkConfig) -> PaddedLayout:
     pad = [
         (margin, whole - margin - side) for whole, side in zip(padded, (height, width), strict=True)
     ]
-    return PaddedLayout(np.pad(maps, [(0, 0), *pad], mode="edge"), margin, (height, width))
+    nuclei = None
+    if config.nucleus_noise:
+        ranks = consecutive_ids(mask_labels)
+        ids = original_ids(mask_labels, ranks)
+        nuclei = Nuclei(np.pad(ranks, pad, mode="edge"), ids)
+    return PaddedLayout(np.pad(maps, [(0, 0), *pad], mode="edge"), margin, (height, width), nuclei)
 
 
 def tile_input(
@@ -121,6 +129,9 @@ def tile_input(
         _noise(seed, stage, shape, origin, layout.shape[0] // shape[1])
         for stage, shape in enumerate(noise_shapes)
     )
+    if layout.nuclei is not None:
+        value = nucleus_noise(seed, layout.nuclei.ids)
+        noise += (value[layout.nuclei.ranks][None],)
     # Without noise the seed has no say: a mask and a style have one tile.
     mirror = mirror_of(seed) if config.noise else PLAIN
     return TileInput(layout, noise, style.astype(np.float32), mirror)

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from model.config import NetworkConfig
 from model.errors import MaskTooLarge, MaskTooSmall
-from model.layout import consecutive_ids, layout_maps
+from model.layout import Nuclei, consecutive_ids, layout_maps, original_ids
 from model.mask import Labels, check_mask
 from model.tile import LARGEST_MASK_PX, SMALLEST_MASK_PX, PaddedLayout, margin_px, padded_shape
 
@@ -95,8 +95,9 @@ class TiledLayout:
         _check_size(mask_labels.shape, config)
         self.size: tuple[int, int] = (mask_labels.shape[0], mask_labels.shape[1])
         self._config = config
-        self._ids = consecutive_ids(mask_labels)
-        boxes = ndimage.find_objects(self._ids)
+        self._ranks = consecutive_ids(mask_labels)
+        self._nucleus_ids = original_ids(mask_labels, self._ranks) if config.nucleus_noise else None
+        boxes = ndimage.find_objects(self._ranks)
         self._boxes = np.array(
             [[rows.start, rows.stop, cols.start, cols.stop] for rows, cols in boxes], np.int64
         ).reshape(-1, 4)
@@ -111,7 +112,7 @@ class TiledLayout:
             slice(max(left, 0), min(left + window.width, self.size[1])),
         )
         context = self._context(inside)
-        maps = layout_maps(self._ids[context], self._config.direction).stacked()
+        maps = layout_maps(self._ranks[context], self._config.direction).stacked()
         rows, cols = (
             slice(part.start - whole.start, part.stop - whole.start)
             for part, whole in zip(inside, context, strict=True)
@@ -122,7 +123,11 @@ class TiledLayout:
             (inside[1].start - left, left + window.width - inside[1].stop),
         ]
         padded = np.pad(maps[:, rows, cols], [(0, 0), *pad], mode="edge")
-        return PaddedLayout(padded, 0, (window.height, window.width))
+        nuclei = None
+        if self._nucleus_ids is not None:
+            ranks = np.pad(self._ranks[inside], pad, mode="edge")
+            nuclei = Nuclei(ranks, self._nucleus_ids)
+        return PaddedLayout(padded, 0, (window.height, window.width), nuclei)
 
     def _context(self, inside: tuple[slice, slice]) -> tuple[slice, slice]:
         """The box that holds all nuclei of which a part lies inside."""

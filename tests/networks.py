@@ -1,5 +1,7 @@
 """A network of the release preset's make, small enough to run in milliseconds."""
 
+from dataclasses import replace
+
 from model.config import NetworkConfig
 
 TINY = NetworkConfig(
@@ -11,3 +13,6 @@ TINY = NetworkConfig(
     style_features=6,
     skip="changed",
 )
+
+TINY_BY_NUCLEUS = replace(TINY, nucleus_noise=True)
+"""The same with noise per nucleus."""

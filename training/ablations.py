@@ -37,6 +37,7 @@ VARIANTS: dict[str, Method] = {
     "wide": _variant(
         "a quarter wider", _network(widths=(240, 240, 240, 160, 120, 80, 40), branch_filters=40)
     ),
+    "nucleus-noise": _variant("and noise per nucleus", _network(nucleus_noise=True)),
     # Without what it has.
     "no-projected": _variant(
         "without the discriminator on VGG19 features",

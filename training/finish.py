@@ -9,6 +9,7 @@ from model.pixels import channels_last, place, u8_to_pm1
 from training.data.crops import CropDataset, LoadedSlide
 from training.ema import reestimate_batch_norm
 from training.networks import AnyGenerator, build
+from training.noise import draw_noise
 from training.spectral import add_spectral_norm, remove_spectral_norm
 from training.step import Stepper
 
@@ -57,10 +58,11 @@ def _settle_batch_norm(
         samples = [dataset[first * config.batch_size + k] for k in range(config.batch_size)]
         layout = channels_last(torch.stack([s["layout"] for s in samples]).to(device))
         style = encoder.encode(u8_to_pm1(torch.stack([s["style"] for s in samples])).to(device))
-        noise = [
-            torch.randn((len(samples), *shape), generator=source).to(device)
-            for shape in generator.noise_shapes(*layout.shape[-2:])
-        ]
+        nuclei = torch.stack([s["nuclei"] for s in samples]) if "nuclei" in samples[0] else None
+        noise = draw_noise(
+            generator, layout, nuclei, lambda shape: torch.randn(shape, generator=source)
+        )
+        noise = [plane.to(device) for plane in noise]
         return generator(layout, style, noise)
 
     reestimate_batch_norm(generator, range(config.bn_batches), forward)

@@ -64,6 +64,11 @@ def direction_of(network: Network) -> Direction:
     return network.direction if isinstance(network, NetworkConfig) else "sign"
 
 
+def takes_nuclei(network: Network) -> bool:
+    """Whether it takes noise per nucleus."""
+    return isinstance(network, NetworkConfig) and network.nucleus_noise
+
+
 def smallest_px(network: Network) -> int:
     """Side of the smallest tile it can draw: reflection needs two pixels at the coarsest scale."""
     return network.stride * (2 if isinstance(network, NetworkConfig | GlobalShape) else 1)

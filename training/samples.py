@@ -9,6 +9,7 @@ from PIL import Image
 
 from model.pixels import pm1_to_image, u8_to_pm1
 from training.data.crops import CropDataset
+from training.noise import draw_noise
 from training.step import Stepper
 
 _COUNT = 6
@@ -31,8 +32,11 @@ class SampleSheet:
         rows = []
         for sample in self.samples:
             layout = sample["layout"][None]
-            shapes = generator.noise_shapes(*layout.shape[-2:])
-            noise = [torch.randn((1, *shape), generator=source).to(device) for shape in shapes]
+            nuclei = sample["nuclei"][None] if "nuclei" in sample else None
+            noise = draw_noise(
+                generator, layout, nuclei, lambda shape: torch.randn(shape, generator=source)
+            )
+            noise = [plane.to(device) for plane in noise]
             style_pm1 = u8_to_pm1(sample["style"][None]).to(device)
             style = encoder.encode(style_pm1)
             fake = generator(layout.to(device), style, noise)

@@ -19,6 +19,7 @@ from training.config import TrainConfig
 from training.distributed import Process, average_gradients, broadcast, synchronise_batch_norm
 from training.ema import Ema
 from training.networks import build
+from training.noise import draw_noise
 from training.spectral import add_spectral_norm
 from training.speed import autocast
 from training.vgg import Vgg19
@@ -29,11 +30,12 @@ Batch = dict[str, Tensor]
 @dataclass(frozen=True)
 class Crops:
     """A batch on the device: layout (B C H W), real and style crops (B 3 H W and B 3 h w) in
-    [-1, 1], classes (B H W) or None."""
+    [-1, 1], nuclei and classes (B H W) or None."""
 
     layout: Tensor
     real: Tensor
     style: Tensor
+    nuclei: Tensor | None
     classes: Tensor | None
 
     @classmethod
@@ -43,7 +45,7 @@ class Crops:
             channels_last(there["layout"]),
             u8_to_pm1(there["image"]),
             u8_to_pm1(there["style"]),
-            there["classes"].long() if "classes" in there else None,
+            *(there[key].long() if key in there else None for key in ("nuclei", "classes")),
         )
 
 
@@ -80,8 +82,7 @@ class Stepper:
     def __call__(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Move the networks by one step; returns every loss term, detached.
 
-        batch: ``layout`` (B C H W), ``image`` (B 3 H W) uint8, ``style`` (B 3 h w) uint8, and
-        ``classes`` (B H W) uint8 where a discriminator asks for them.
+        batch: as ``CropDataset`` gives it, stacked.
         Randomness depends on (seed, step, rank) alone, so a resumed run repeats it.
         """
         crops = Crops.of(batch, self.process.device)
@@ -100,7 +101,10 @@ class Stepper:
         with self._autocast():
             drawn = self._normal((layout.shape[0], config.network.style_features), source)
             style, mean, log_variance = self.encoder.sample(crops.style, drawn)
-            fake = self.generator(layout, style, self._noise(layout, source))
+            noise = draw_noise(
+                self.generator, layout, crops.nuclei, lambda shape: self._normal(shape, source)
+            )
+            fake = self.generator(layout, style, noise)
             pair = self._pair(crops, fake)
             terms = self.discriminators.of_generator(pair, source)
             terms |= self._compared(pair, crops) | self._of_style(mean, log_variance, fake)
@@ -172,13 +176,6 @@ class Stepper:
         loss.backward()
         average_gradients(optimiser.param_groups[0]["params"], self.process)
         optimiser.step()
-
-    def _noise(self, layout: Tensor, source: torch.Generator) -> list[Tensor]:
-        height, width = layout.shape[-2:]
-        return [
-            self._normal((layout.shape[0], *shape), source)
-            for shape in self.generator.noise_shapes(height, width)
-        ]
 
     def _normal(self, shape: tuple[int, ...], source: torch.Generator) -> Tensor:
         return torch.randn(shape, generator=source, device=self.process.device)

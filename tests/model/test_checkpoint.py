@@ -134,6 +134,6 @@ def test_weights_that_do_not_fit_the_card(checkpoint: Path) -> None:
 
 def test_a_card_from_before_the_ablations_means_the_whole_network() -> None:
     values = TINY.to_dict()
-    for name in ("stylization", "instantiation", "start_side"):
+    for name in ("stylization", "instantiation", "start_side", "nucleus_noise"):
         del values[name]
     assert NetworkConfig.from_dict(values) == TINY

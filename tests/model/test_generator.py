@@ -7,7 +7,7 @@ from model.config import PRESETS, NetworkConfig
 from model.encoder import build_encoder
 from model.errors import CheckpointMismatch
 from model.generator import Generator
-from tests.networks import TINY
+from tests.networks import TINY, TINY_BY_NUCLEUS
 
 
 def inputs(
@@ -89,6 +89,15 @@ def test_noise_and_style_matter_and_items_of_a_batch_do_not_mix() -> None:
     assert not torch.allclose(both, generator(layout, style.flip(0), noise), atol=1e-3)
 
 
+def test_the_value_of_a_nucleus_is_seen_there_and_not_far_away() -> None:
+    generator, layout, style, noise = inputs(TINY_BY_NUCLEUS, 64, 768)
+    plane = torch.zeros(1, 1, 64, 768)
+    plane[..., 20:40, 4:30] = 1.5
+    none, one = (generator(layout, style, [*noise, each]) for each in (plane * 0, plane))
+    assert (none - one)[..., 20:40, 4:30].abs().max() > 1e-3
+    torch.testing.assert_close(none[..., -64:], one[..., -64:], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize("preset", ["paper", "release"])
 def test_encoders_take_any_image_from_64_px(preset: str) -> None:
     torch.manual_seed(0)
@@ -136,6 +145,8 @@ def test_configuration_survives_its_card() -> None:
         {"upsample_after": [3, 4, 5]},
         {"encoder": "spade"},
         {"padding": "mirror"},
+        {"nucleus_noise": True, "noise": False},
+        {"nucleus_noise": True, "instantiation": False},
     ],
 )
 def test_a_card_that_describes_no_network_is_refused(change: dict[str, object]) -> None:

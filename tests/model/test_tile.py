@@ -9,9 +9,10 @@ import pytest
 
 from model.config import PRESETS
 from model.layout import layout_maps
+from model.noise import nucleus_noise
 from model.tile import padded_layout, padded_shape, tile_input
 from tests.fakes import label_mask
-from tests.networks import TINY
+from tests.networks import TINY, TINY_BY_NUCLEUS
 
 
 def test_the_margin_is_two_pixels_of_the_coarsest_scale() -> None:
@@ -56,6 +57,17 @@ def test_noise_follows_the_seed() -> None:
         np.testing.assert_array_equal(plane, again)
         assert not np.array_equal(plane, changed)
     assert not np.array_equal(first.noise[1][0], first.noise[1][1])
+
+
+def test_noise_per_nucleus_is_that_of_its_id_and_goes_on_in_the_margin() -> None:
+    mask = label_mask(64) * 70_001
+    layout, style = padded_layout(mask, TINY_BY_NUCLEUS), np.zeros(TINY.style_dim, np.float32)
+    tile = tile_input(layout, style, seed=3, config=TINY_BY_NUCLEUS, noise_shapes=[(1, 8, 8)])
+    assert [plane.shape for plane in tile.noise] == [(1, 8, 8), (1, 128, 128)]
+    plane = tile.noise[1][0]
+    expected = nucleus_noise(3, mask.ravel()).reshape(64, 64)
+    np.testing.assert_array_equal(plane, np.pad(expected, 32, mode="edge"))
+    assert len(np.unique(plane)) == len(np.unique(mask)) > 2
 
 
 def test_needs_no_torch() -> None:

@@ -1,5 +1,6 @@
 """Masks larger than one pass: windows that leave no trace."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -72,6 +73,19 @@ def test_windows_read_the_layout_of_the_whole() -> None:
         # Of two edges that are equally near to a pixel, which counts depends on the window.
         assert (maps[-1] != expected[-1]).mean() < 1e-4
         np.testing.assert_allclose(maps[-1], expected[-1], atol=0.1)
+
+
+def test_windows_have_the_nuclei_of_the_whole() -> None:
+    config = replace(RELEASE, nucleus_noise=True)
+    mask = nuclei(500, 400) * 5
+    whole, tiled = padded_layout(mask, config).nuclei, TiledLayout(mask, config)
+    assert whole is not None
+    for place in windows((500, 400), config, largest_px=ONE_PASS_PX):
+        here = (slice(place.top, place.top + place.height),
+                slice(place.left, place.left + place.width))  # fmt: skip
+        found = tiled.window(place).nuclei
+        assert found is not None
+        np.testing.assert_array_equal(found.ids[found.ranks], whole.ids[whole.ranks[here]])
 
 
 def test_a_mask_without_nuclei() -> None:

@@ -8,6 +8,7 @@ import torch
 
 from model.errors import DataInvalid
 from model.layout import layout_maps
+from tests.networks import TINY_BY_NUCLEUS
 from training.config import LossWeights, TrainConfig
 from training.data.augment import StainJitter, median_blur, turn
 from training.data.crops import CropDataset, LoadedSlide, _grid, load_slides
@@ -42,6 +43,20 @@ def test_classes_are_those_of_the_augmented_mask_where_they_are_asked_for(
         assert 0.2 < (sample["classes"] == INSIDE).sum() / nuclei.sum() < 0.9
         assert "classes" not in plain[k]
         assert torch.equal(plain[k]["image"], sample["image"])
+
+
+def test_nuclei_are_those_of_the_augmented_mask_where_they_are_asked_for(
+    tiny_config: MakeConfig, slides: list[LoadedSlide]
+) -> None:
+    plain = CropDataset(slides, tiny_config())
+    asked = CropDataset(slides, tiny_config(network=TINY_BY_NUCLEUS))
+    for k in range(4):
+        sample = asked[k]
+        nuclei = sample["nuclei"]
+        assert torch.equal(nuclei > 0, sample["layout"][0] > 0)
+        assert torch.equal(nuclei.unique(), torch.arange(int(nuclei.max()) + 1))
+        assert "nuclei" not in plain[k]
+        assert torch.equal(plain[k]["layout"], sample["layout"])
 
 
 @pytest.mark.parametrize("rotation", ["quarter", "any"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from torch import nn
 
 from model.checkpoint import load_networks, verify
 from model.synthesizer import Synthesizer
+from tests.networks import TINY_BY_NUCLEUS
 from training.config import TrainConfig
 from training.data.crops import LoadedSlide
 from training.distributed import Process
@@ -21,15 +23,17 @@ from training.state import Progress
 ALONE = Process(0, 1, torch.device("cpu"))
 
 
-@pytest.mark.parametrize("spectral", [False, True])
+@pytest.mark.parametrize(
+    "options", [{}, {"generator_spectral_norm": True}, {"network": TINY_BY_NUCLEUS}]
+)
 def test_exported_checkpoint_serves_the_averaged_network(
     tiny_config: Callable[..., TrainConfig],
     slides: list[LoadedSlide],
     vgg: nn.Module,
     tmp_path: Path,
-    spectral: bool,
+    options: dict[str, Any],
 ) -> None:
-    config = tiny_config(generator_spectral_norm=spectral)
+    config = tiny_config(**options)
     stepper, _ = train_generator(
         config, slides, vgg, tmp_path, ALONE, workers=0, intervals=Intervals()
     )

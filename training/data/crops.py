@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from model.errors import DataInvalid
+from model.layout import consecutive_ids
 from training.conditions import condition_maps
 from training.config import TrainConfig
 from training.data.augment import TURN_MARGIN, StainJitter, median_blur, turn
 from training.data.monuseg import Slide
-from training.networks import condition_of, direction_of
+from training.networks import condition_of, direction_of, takes_nuclei
 from training.segmentation.instances import class_map
 
 
@@ -55,7 +56,8 @@ def load_slides(slides: Sequence[Slide], *, smallest_px: int) -> list[LoadedSlid
 
 class CropDataset(Dataset[dict[str, Tensor]]):
     """Item k: ``layout`` (C, S, S) float32, the condition of the network; ``image`` (3, S, S) and
-    ``style`` (3, T, T) uint8; ``classes`` (S, S) uint8 where a discriminator asks for them."""
+    ``style`` (3, T, T) uint8; ``nuclei`` (S, S) int64, from 1 without gaps, where the network takes
+    noise per nucleus; ``classes`` (S, S) uint8 where a discriminator asks for them."""
 
     def __init__(self, slides: Sequence[LoadedSlide], config: TrainConfig) -> None:
         self.slides = list(slides)
@@ -91,6 +93,8 @@ class CropDataset(Dataset[dict[str, Tensor]]):
             "image": torch.from_numpy(image).permute(2, 0, 1),
             "style": torch.from_numpy(style).permute(2, 0, 1),
         }
+        if takes_nuclei(network):
+            sample["nuclei"] = torch.from_numpy(consecutive_ids(labels).astype(np.int64))
         if config.weights.segmentation:
             sample["classes"] = torch.from_numpy(class_map(labels))
         return sample
