@@ -107,6 +107,7 @@ OUTCOMES: dict[type[SianError], Outcome] = {
     errors.WeightsMissing: Outcome(500, Exit.NO_INPUT),
     errors.NonFiniteLoss: Outcome(500, Exit.SOFTWARE),
     errors.ResumeMismatch: Outcome(500, Exit.USAGE),
+    errors.RunBusy: Outcome(500, Exit.TEMPORARY),
     errors.RunUnfinished: Outcome(500, Exit.TEMPORARY),
 }
 """Every class of ``model.errors``: what it is over HTTP and on the command line."""

@@ -370,6 +370,12 @@ class ResumeMismatch(TrainingError):
     code = "resume_mismatch"
 
 
+class RunBusy(TrainingError):
+    """Another process works on the run."""
+
+    code = "run_busy"
+
+
 class RunUnfinished(TrainingError):
     """Stopped, or out of time; what was done is kept, and the same command goes on."""
 

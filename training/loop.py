@@ -15,7 +15,7 @@ from model.errors import NonFiniteLoss
 from training.data.loader import NumberedSamples, batches
 from training.distributed import Process, any_process, average_values
 from training.profile import Profile
-from training.sitting import Log, progress_bar, stop_signal
+from training.sitting import Log, alone_in, progress_bar, stop_signal
 from training.speed import as_fast_as_possible
 from training.state import Progress, Resumable, RunConfig, load_state, save_state
 from training.waiting import timed
@@ -84,6 +84,7 @@ def run_steps(
         NonFiniteLoss: a loss term became NaN or infinite; the state on disk is from before.
         ParameterInvalid: a batch cannot be split over the processes.
         ResumeMismatch: ``run`` belongs to another configuration.
+        RunBusy: another process trains in ``run``.
     """
     config, process = stepper.config, stepper.process
     run.mkdir(parents=True, exist_ok=True)
@@ -95,13 +96,14 @@ def run_steps(
         first_step=progress.step,
         workers=workers,
     )
-    record = _Record(run, stepper, progress, intervals, profile, write_sheet)
     deadline = time.monotonic() + 60 * intervals.minutes
     with (
+        alone_in(run) if process.leads else nullcontext(),
         as_fast_as_possible(process.device),
         stop_signal() as stopped,
         progress_bar(title, config.steps, progress.step, shown=process.leads) as bar,
     ):
+        record = _Record(run, stepper, progress, intervals, profile, write_sheet)
         for batch, waited in timed(loader, process.device):
             with profile.counting() if profile else nullcontext():
                 terms = stepper(batch, progress.step)

@@ -1,5 +1,6 @@
 """One sitting of a long run: how it shows its progress, keeps a log, and is asked to stop."""
 
+import fcntl
 import json
 import signal
 import threading
@@ -10,7 +11,10 @@ from typing import Any
 
 from rich import progress as rich_progress
 
+from model.errors import RunBusy
+
 LOG_NAME = "log.jsonl"
+_LOCK_NAME = ".lock"
 
 
 class Log:
@@ -41,6 +45,23 @@ class Log:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._images, self._seconds, self._waited = 0, 0.0, 0.0
+
+
+@contextmanager
+def alone_in(run: Path) -> Iterator[None]:
+    """Nobody else trains in the folder ``run`` meanwhile. Raises RunBusy when somebody does.
+
+    The lock belongs to the process and ends with it, however it ends.
+    """
+    with (run / _LOCK_NAME).open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunBusy(
+                f"Another process is training in {run}. Wait for it, stop it, or choose another "
+                "folder."
+            ) from None
+        yield
 
 
 @contextmanager
