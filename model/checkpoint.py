@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 
+BATCH_STATISTICS = ("running_mean", "running_var")
+"""How the names of tensors end that are stored as float32: they may lie beyond float16."""
+
 
 @dataclass(frozen=True)
 class Card:
@@ -187,7 +190,7 @@ def save_checkpoint(
         for key, value in network.state_dict().items():
             if key.endswith("num_batches_tracked"):
                 continue
-            keep = key.endswith(("running_mean", "running_var"))
+            keep = key.endswith(BATCH_STATISTICS)
             stored = value.detach().cpu().to(torch.float32 if keep else torch.float16)
             tensors[f"{prefix}.{key}"] = stored.contiguous()
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
@@ -202,6 +205,8 @@ def save_checkpoint(
         "style_dim": generator.config.style_dim,
         "sha256": sha256_of(partial),
     }
+    # The card comes last: weights without one are no finished checkpoint.
+    checkpoint.with_suffix(".json").unlink(missing_ok=True)
     partial.replace(checkpoint)
     partial.write_text(json.dumps(raw, indent=2) + "\n", "utf-8")
     partial.replace(checkpoint.with_suffix(".json"))

@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
+from model.checkpoint import BATCH_STATISTICS
 from model.config import NetworkConfig
 from model.device import compute_reproducibly
 from model.encoder import StyleEncoder
@@ -104,10 +106,11 @@ class Trained:
 def save_trained(
     path: Path, stepper: Stepper, progress: Progress, slides: Sequence[LoadedSlide]
 ) -> None:
-    """Write the finished networks as float16, whole or not at all. ``slides``: those trained on."""
+    """Write the finished networks, whole or not at all; weights as float16, batch norm statistics
+    as float32. ``slides``: those trained on."""
     generator, encoder = finished_networks(stepper, slides)
     tensors = {
-        f"{name}/{key}": value.half() if value.is_floating_point() else value
+        f"{name}/{key}": _stored(key, value)
         for name, network in (("generator", generator), ("encoder", encoder))
         for key, value in network.state_dict().items()
     }
@@ -121,6 +124,18 @@ def save_trained(
     partial = path.with_suffix(".tmp")
     save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
     partial.replace(path)
+
+
+def _stored(key: str, value: Tensor) -> Tensor:
+    """As in SIAN's checkpoints, so that no method is rounded more than another."""
+    keep = key.endswith(BATCH_STATISTICS) or not value.is_floating_point()
+    return value if keep else value.half()
+
+
+def is_finished(path: Path, config: TrainConfig) -> bool:
+    """Whether ``finish`` has written all of its result for a run of ``config``."""
+    card = path.with_suffix(".json")
+    return path.is_file() and (card.is_file() or not isinstance(config.network, NetworkConfig))
 
 
 def finish(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from model.device import compute_reproducibly
 from model.errors import CheckpointMismatch, CheckpointMissing, CheckpointTruncated
 from model.pixels import place, u8_to_pm1
 from training.segmentation.config import SegNetConfig
@@ -36,6 +37,7 @@ class Segmenter:
             CheckpointMissing, CheckpointTruncated: there is none, or it is damaged.
             CheckpointMismatch: it is something else.
         """
+        compute_reproducibly(device)  # whatever ran before in this process
         if not path.is_file():
             raise CheckpointMissing(f"There is no trained SegNet {path}. Train it first.")
         try:
