@@ -82,3 +82,18 @@ def test_shapes_that_cannot_be_compared() -> None:
         frechet_distance(gaussian(5, 3), gaussian(5, 4))
     with pytest.raises(ValueError, match="at least two rows"):
         frechet_distance(gaussian(5, 3), gaussian(1, 3))
+
+
+def test_the_bias_of_few_tiles_favours_a_set_that_varies_less() -> None:
+    """What docs/experiments.md warns of: 224 tiles, 768 features with a spectrum of 1/k."""
+    draw = np.random.default_rng(0)
+    spectrum = np.arange(1, 769) ** -0.5
+
+    def tiles(spread: float) -> np.ndarray:
+        return spread * draw.normal(size=(224, 768)) * spectrum
+
+    perfect, narrow = (
+        np.mean([frechet_distance(tiles(spread), tiles(1.0)) for _ in range(3)])
+        for spread in (1.0, 0.8)
+    )
+    assert narrow < perfect

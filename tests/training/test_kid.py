@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from training.metrics.kid import kernel_distance, squared_mmd
+from training.metrics.kid import jackknife_error, kernel_distance, squared_mmd
 
 Rows = NDArray[np.float64]
 
@@ -118,3 +118,44 @@ def test_arguments_that_do_not_fit() -> None:
             kernel_distance(gaussian(5, 3), gaussian(9, 3), subset_size=size)
     with pytest.raises(ValueError, match="at least one subset"):
         kernel_distance(gaussian(5, 3), gaussian(9, 3), subsets=0, subset_size=3)
+
+
+def test_the_error_over_groups_is_the_jackknife() -> None:
+    a, b = gaussian(9, 4), gaussian(12, 4, seed=1) + 0.5
+    groups_a, groups_b = list("ccaabbbbc"), list("aaaabbbbcccc")
+    left = [
+        squared_mmd(a[[g != name for g in groups_a]], b[[g != name for g in groups_b]])
+        for name in "abc"
+    ]
+    expected = np.sqrt(2 / 3 * sum((each - np.mean(left)) ** 2 for each in left))
+    assert jackknife_error(a, b, groups_a, groups_b) == pytest.approx(expected)
+
+
+def test_groups_that_are_alike_have_no_error() -> None:
+    rows = gaussian(5, 3)
+    a, b = np.tile(rows, (3, 1)), np.tile(rows + 1, (3, 1))
+    groups = [name for name in "abc" for _ in range(5)]
+    assert jackknife_error(a, b, groups, groups) == pytest.approx(0, abs=1e-12)
+
+
+def test_the_error_is_that_of_drawing_groups() -> None:
+    """Against the deviation of the distance over many draws of groups, which are shifted as wholes,
+    as the tiles of a slide are."""
+    draw = np.random.default_rng(0)
+    groups = [str(k) for k in range(12) for _ in range(6)]
+    found, errors = [], []
+    for _ in range(80):
+        shifts = 0.3 * draw.normal(size=(12, 8)).repeat(6, axis=0)
+        a = 0.3 * draw.normal(size=(72, 8)) + 0.5
+        b = 0.3 * draw.normal(size=(72, 8)) + shifts
+        found.append(squared_mmd(a, b))
+        errors.append(jackknife_error(a, b, ["a"] * 72, groups))
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(found), rel=0.25)
+
+
+def test_an_error_needs_groups() -> None:
+    rows = gaussian(4, 2)
+    with pytest.raises(ValueError, match="two of them"):
+        jackknife_error(rows, rows, ["a"] * 4, ["a"] * 4)
+    with pytest.raises(ValueError, match="fewer than two rows"):
+        jackknife_error(rows, rows, list("aaab"), list("aabb"))

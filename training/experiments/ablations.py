@@ -8,11 +8,18 @@ from dataclasses import replace
 
 from model.errors import DataInvalid
 from training.data.monuseg import Slide
+from training.experiments.floors import floors
 from training.experiments.judge import Judge
 from training.experiments.laboratory import Laboratory
 from training.experiments.measures import FeatureSpaces
 from training.experiments.rows import Row
-from training.experiments.table1 import draw_judged, floors, real_segnet
+from training.experiments.table1 import draw_judged, real_segnet
+
+_REAL = {
+    "real-beside": "real tiles, cut between those that are judged",
+    "real-training": "real tiles that are trained on: other slides",
+    "real": "real tiles that are judged",
+}
 
 
 def set_aside(slides: Sequence[Slide]) -> list[Slide]:
@@ -36,11 +43,11 @@ def set_aside(slides: Sequence[Slide]) -> list[Slide]:
 def ablation_table(
     laboratory: Laboratory, spaces: FeatureSpaces, variants: Sequence[str]
 ) -> list[Row]:
-    """A row for each variant, in the style of another tile of the slide, below two floors."""
+    """A row for each variant, in the style of another tile of the slide, below those of real
+    tiles."""
     judge, segnet = Judge(laboratory, spaces), real_segnet(laboratory)
-    titles = ("real tiles that are trained on", "real tiles that are judged")
-    rows = floors(laboratory, judge, segnet, titles)
-    rows[1] = replace(rows[1], values=[{**rows[1].values[0], **judge.appearance()}])
+    rows = floors(laboratory, judge, segnet, _REAL)
+    rows[-1] = replace(rows[-1], values=[{**rows[-1].values[0], **judge.appearance()}])
     for variant in variants:
         seeds = laboratory.scale.seeds_of(laboratory.methods[variant])
         drawn = [draw_judged(laboratory, variant, seed, "slide") for seed in seeds]
@@ -51,6 +58,10 @@ def ablation_table(
             | judge.appearance(each)
             for each in drawn
         ]
-        facts = {"style_source": "slide", "tiles": len(judge.tiles)}
+        facts = {
+            "style_source": "slide",
+            "tiles": len(judge.tiles),
+            "code": laboratory.code(variant, seeds),
+        }
         rows.append(Row(variant, laboratory.methods[variant].title, seeds, values, facts))
     return rows

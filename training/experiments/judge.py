@@ -10,8 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from training.evaluation.tiles import Tile
 from training.experiments.identity import Origin, digest, write_whole
 from training.experiments.laboratory import ImageU8, Laboratory
@@ -19,13 +17,13 @@ from training.experiments.measures import (
     REVISION,
     FeatureSpaces,
     Measures,
+    Sample,
     appearance,
     distances,
     segmentation,
     similarity,
 )
 from training.experiments.pictures import Pictures
-from training.metrics.frechet import Features
 
 Result = TypeVar("Result", Measures, dict[str, Measures])
 
@@ -50,7 +48,7 @@ class Judge:
         def measure() -> Measures:
             return distances(self._real, self._features(drawn))
 
-        return self._kept("distances", self._far(drawn), measure)
+        return self._kept("distances", self._far(drawn.identity), measure)
 
     def distances_by_organ(self, drawn: Pictures) -> dict[str, Measures]:
         """The same for the tiles of each organ that has two of them or more."""
@@ -58,19 +56,33 @@ class Judge:
         def measure() -> dict[str, Measures]:
             synthetic = self._features(drawn)
             return {
-                organ: distances(_take(self._real, chosen), _take(synthetic, chosen))
+                organ: distances(self._real.take(chosen), synthetic.take(chosen))
                 for organ, chosen in self.places.items()
             }
 
-        return self._kept("distances by organ", self._far(drawn), measure)
+        return self._kept("distances by organ", self._far(drawn.identity), measure)
 
-    def floor(self, others: Sequence[ImageU8]) -> Measures:
-        """Distances between the real tiles and other real tiles."""
+    def floor(self, others: Sequence[Tile]) -> Measures:
+        """Distances between the real tiles and other real tiles, two or more."""
 
         def measure() -> Measures:
-            return distances(self._real, self._spaces.features("training", others, keep=True))
+            return distances(self._real, self._features_of(others))
 
-        return self._kept("distances", self._far(digest(*others)), measure)
+        return self._kept("distances", self._far(_identity(others)), measure)
+
+    def floor_by_organ(self, others: Sequence[Tile]) -> dict[str, Measures]:
+        """The same for the organs that have two tiles or more on both sides."""
+        there = _places(others)
+        shared = [organ for organ in self.places if organ in there]
+
+        def measure() -> dict[str, Measures]:
+            found = self._features_of(others)
+            return {
+                organ: distances(self._real.take(self.places[organ]), found.take(there[organ]))
+                for organ in shared
+            }
+
+        return self._kept("distances by organ", self._far(_identity(others)), measure)
 
     def similarity(self, drawn: Pictures) -> Measures:
         """SSIM of synthetic tiles with the real ones of their masks."""
@@ -107,27 +119,28 @@ class Judge:
     @cached_property
     def places(self) -> dict[str, list[int]]:
         """Which of the judged tiles an organ has, for organs with enough of them."""
-        found: dict[str, list[int]] = {}
-        for k, tile in enumerate(self.tiles):
-            found.setdefault(tile.organ, []).append(k)
-        return {organ: chosen for organ, chosen in sorted(found.items()) if len(chosen) >= _FEWEST}
+        return _places(self.tiles)
 
     def _images(self, drawn: Pictures | None) -> Sequence[ImageU8]:
         return drawn.images if drawn else [tile.image_u8 for tile in self.tiles]
 
     @cached_property
-    def _real(self) -> dict[str, Features]:
-        return self._spaces.features("real", self._images(None), keep=True)
+    def _real(self) -> Sample:
+        return self._features_of(self.tiles)
 
     @cached_property
     def _identity(self) -> str:
-        return digest(*(part for tile in self.tiles for part in (tile.image_u8, tile.mask_labels)))
+        return _identity(self.tiles)
 
-    def _features(self, drawn: Pictures) -> dict[str, Features]:
-        return self._spaces.features(drawn.title, drawn.images, keep=True)
+    def _features(self, drawn: Pictures) -> Sample:
+        rows = self._spaces.features(drawn.title, drawn.images, keep=True)
+        return Sample(rows, [tile.slide_id for tile in self.tiles])
 
-    def _far(self, drawn: Pictures | str) -> Origin:
-        identity = drawn if isinstance(drawn, str) else drawn.identity
+    def _features_of(self, tiles: Sequence[Tile]) -> Sample:
+        rows = self._spaces.features("real", [tile.image_u8 for tile in tiles], keep=True)
+        return Sample(rows, [tile.slide_id for tile in tiles])
+
+    def _far(self, identity: str) -> Origin:
         return {"drawn": identity, "spaces": self._spaces.fingerprints}
 
     def _kept(self, name: str, origin: Origin, measure: Callable[[], Result]) -> Result:
@@ -143,5 +156,13 @@ class Judge:
         return values
 
 
-def _take(features: dict[str, Features], chosen: Sequence[int]) -> dict[str, Features]:
-    return {space: np.asarray(rows[chosen]) for space, rows in features.items()}
+def _places(tiles: Sequence[Tile]) -> dict[str, list[int]]:
+    """Which of the tiles an organ has, for organs with enough of them."""
+    found: dict[str, list[int]] = {}
+    for k, tile in enumerate(tiles):
+        found.setdefault(tile.organ, []).append(k)
+    return {organ: chosen for organ, chosen in sorted(found.items()) if len(chosen) >= _FEWEST}
+
+
+def _identity(tiles: Sequence[Tile]) -> str:
+    return digest(*(part for tile in tiles for part in (tile.image_u8, tile.mask_labels)))

@@ -1,6 +1,7 @@
 """Numbered pictures in a folder, each of a known origin: synthetic tiles and random masks."""
 
 import json
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -59,7 +60,7 @@ class Pictures:
     def keep(self, k: int, picture: NDArray[Any]) -> None:
         """Write a picture, whole or not at all. uint8 (H, W, 3) or uint16 (H, W)."""
         path = self._path(k)
-        partial = path.with_suffix(".tmp")
+        partial = path.with_suffix(f".{os.getpid()}.tmp")  # another process may draw it too
         # Fast to write: drawing a tile on a GPU takes less than to compress it well.
         Image.fromarray(picture).save(partial, format="PNG", compress_level=1)
         partial.replace(path)

@@ -6,9 +6,8 @@ Table 1 covers all organs, table 2 takes the same tiles apart by organ.
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from model.errors import ParameterInvalid
+from training.experiments.floors import floors, floors_by_organ, of_organ
 from training.experiments.judge import Judge
 from training.experiments.laboratory import Laboratory
 from training.experiments.measures import FeatureSpaces
@@ -20,7 +19,7 @@ _SEGNET = "real-augmented"
 
 
 def table_1(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str]) -> list[Row]:
-    """A row for each method and source of styles, below two rows of floors.
+    """A row for each method and source of styles, below the rows of real tiles.
 
     DQ, SQ, PQ and AJI are of a SegNet trained on real training tiles, applied to the synthetic
     tiles and scored against the masks that these were drawn from.
@@ -35,13 +34,18 @@ def table_1(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
                 judge.distances(each) | judge.similarity(each) | judge.segmentation(segnet, each)
                 for each in drawn
             ]
-            facts = {"style_source": source, "tiles": len(judge.tiles)}
+            facts = {
+                "style_source": source,
+                "tiles": len(judge.tiles),
+                "code": laboratory.code(method, seeds),
+            }
             rows.append(Row(method, laboratory.methods[method].title, seeds, values, facts))
     return rows
 
 
 def table_2(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str]) -> list[Row]:
-    """A row for each method, source of styles and organ with two judged tiles or more.
+    """A row for each method, source of styles and organ with two judged tiles or more, below the
+    floors of the organs.
 
     Raises ParameterInvalid when there is no such organ.
     """
@@ -51,7 +55,7 @@ def table_2(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
             f"Of {len(judge.tiles)} judged tiles no organ has two, and a distance needs two. "
             "Raise --tiles."
         )
-    rows = []
+    rows = floors_by_organ(laboratory, judge)
     for method in methods:
         for source in sources_of(laboratory.methods[method]):
             seeds = laboratory.scale.seeds_of(laboratory.methods[method])
@@ -59,9 +63,13 @@ def table_2(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
                 judge.distances_by_organ(draw_judged(laboratory, method, seed, source))
                 for seed in seeds
             ]
-            for organ, chosen in judge.places.items():
+            for organ in judge.places:
                 values = [by_organ[organ] for by_organ in measured]
-                facts = {"style_source": source, "organ": organ, "tiles": len(chosen)}
+                facts = {
+                    "style_source": source,
+                    **of_organ(judge, organ),
+                    "code": laboratory.code(method, seeds),
+                }
                 rows.append(Row(method, laboratory.methods[method].title, seeds, values, facts))
     return rows
 
@@ -75,20 +83,3 @@ def real_segnet(laboratory: Laboratory) -> Path:
     """SegNet trained on the real training slides with traditional augmentation."""
     seed = laboratory.scale.seeds[0]
     return laboratory.segnet(_SEGNET, seed, laboratory.real_images, augment=True)
-
-
-def floors(
-    laboratory: Laboratory,
-    judge: Judge,
-    segnet: Path,
-    titles: tuple[str, str] = ("real training tiles", "real test tiles"),
-) -> list[Row]:
-    """What real tiles reach: the judged ones against training tiles, and SegNet on the judged."""
-    count, train = len(judge.tiles), laboratory.training_tiles
-    drawn = np.random.default_rng(0).choice(len(train), min(count, len(train)), replace=False)
-    floor = judge.floor([train[k].image_u8 for k in sorted(drawn)])
-    facts = {"style_source": None, "tiles": count}
-    return [
-        Row("real-training", titles[0], (0,), [floor], facts),
-        Row("real", titles[1], (0,), [judge.segmentation(segnet)], facts),
-    ]

@@ -7,6 +7,7 @@ Binkowski et al. 2018). The estimate is unbiased: its expectation does not depen
 images, and it can fall below 0 when the sets are alike.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,6 +68,28 @@ def squared_mmd(features_a: Features, features_b: Features) -> float:
     """The unbiased estimate of MMD^2 from all of (N, D) and (M, D) features; N and M at least 2."""
     everything = (np.ones((1, len(rows)), dtype=bool) for rows in (features_a, features_b))
     return float(_estimates(features_a, features_b, *everything)[0])
+
+
+def jackknife_error(
+    features_a: Features, features_b: Features, groups_a: Sequence[str], groups_b: Sequence[str]
+) -> float:
+    """Standard error of MMD^2 over groups that were drawn as wholes, such as slides.
+
+    Each group of ``groups_b`` is left out in turn, in both sets: the jackknife,
+    sqrt((G - 1) / G sum (theta_g - mean theta)^2). Raises ValueError for fewer than two groups, or
+    when leaving one out leaves fewer than two rows.
+    """
+    names = sorted(set(groups_b))
+    if len(names) < 2:
+        raise ValueError("an error over groups needs at least two of them")
+    kept_a, kept_b = (
+        np.array([[group != name for group in groups] for name in names])
+        for groups in (groups_a, groups_b)
+    )
+    if min(kept_a.sum(axis=1).min(), kept_b.sum(axis=1).min()) < 2:
+        raise ValueError("without one of the groups fewer than two rows are left")
+    left = _estimates(features_a, features_b, kept_a, kept_b)
+    return float(np.sqrt((len(names) - 1) * left.var()))
 
 
 def _estimates(a: Features, b: Features, chosen_a: Subsets, chosen_b: Subsets) -> Values:
