@@ -22,7 +22,7 @@ from training.distributed import processes, start_process
 from training.evaluation.cache import FeatureCache, default_folder
 from training.evaluation.report import portable
 from training.experiments.ablations import ablation_table, set_aside
-from training.experiments.figures import figures
+from training.experiments.figures import write_figures
 from training.experiments.laboratory import Laboratory, Sitting
 from training.experiments.measures import FeatureSpaces
 from training.experiments.report import write_report
@@ -44,7 +44,10 @@ def experiment(
     ],
     data: Annotated[Path, typer.Option(help="Folder with MoNuSeg (docs/training.md).")],
     vgg: Annotated[Path, typer.Option(help="VGG19 weights for the perceptual loss.")],
-    inception: Annotated[Path, typer.Option(help="FID Inception-v3 of 2015-12-05.")],
+    inception: Annotated[
+        Path | None,
+        typer.Option(help="FID Inception-v3 of 2015-12-05; not for table3 and figures."),
+    ] = None,
     efficientnet: Annotated[
         Path | None,
         typer.Option(help="EfficientNet-Lite0 weights, for a second space of features."),
@@ -96,7 +99,7 @@ def experiment(
     _refuse_torchrun()
     command = _command(
         name,
-        data=portable(data), vgg=portable(vgg), inception=portable(inception),
+        data=portable(data), vgg=portable(vgg), inception=inception and portable(inception),
         efficientnet=efficientnet and portable(efficientnet), scale=scale, methods=methods,
         steps=steps, width=width, crop=crop, batch=batch, tiles=tiles, synthetic=synthetic,
     )  # fmt: skip
@@ -116,18 +119,15 @@ def experiment(
     )
     console = Console()
     if name == "figures":
-        for path in figures(laboratory, chosen, out):
+        for path in write_figures(laboratory, chosen, out, command=command):
             console.print(f"Written to {path}")
         return
-    spaces = _spaces(inception, efficientnet, sitting.process.device)
-    if name == "table1":
-        rows = table_1(laboratory, spaces, chosen)
-    elif name == "table2":
-        rows = table_2(laboratory, spaces, chosen)
-    elif name == "table3":
+    if name == "table3":
         rows = table_3(laboratory, chosen)
     else:
-        rows = ablation_table(laboratory, spaces, chosen)
+        make = {"table1": table_1, "table2": table_2, "ablations": ablation_table}[name]
+        spaces = _spaces(inception, efficientnet, sitting.process.device)
+        rows = make(laboratory, spaces, chosen)
     written, page = write_report(
         out,
         name,
@@ -170,7 +170,14 @@ def _methods(names: str | None, known: Mapping[str, Method]) -> list[str]:
     return chosen
 
 
-def _spaces(inception: Path, efficientnet: Path | None, device: torch.device) -> FeatureSpaces:
+def _spaces(
+    inception: Path | None, efficientnet: Path | None, device: torch.device
+) -> FeatureSpaces:
+    if inception is None:
+        raise ParameterInvalid(
+            "This table measures distances in the features of an Inception network. Pass its "
+            "weights with --inception (docs/training.md says where they come from)."
+        )
     folder = default_folder()
     caches = {"inception": FeatureCache(Inception.load(inception, device=device), folder)}
     if efficientnet is not None:

@@ -29,7 +29,7 @@ def write_results(
         "machine": machine(threads),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "code_version": code_version(),
-        **checkout(_ROOT),
+        **checkout(),
         **facts,
         "rows": list(rows),
     }
@@ -37,11 +37,13 @@ def write_results(
     path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def checkout(root: Path) -> dict[str, Any]:
+def checkout(root: Path | None = None) -> dict[str, Any]:
     """``commit`` of the git checkout at ``root``, and whether its code has ``uncommitted_changes``.
 
+    root: that of the code that runs, unless given.
     Untracked files do not count. Nothing when there is no such checkout, or no git.
     """
+    root = root or _ROOT
     try:
         if Path(_git(root, "rev-parse", "--show-toplevel")).resolve() != root.resolve():
             return {}

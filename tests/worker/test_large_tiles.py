@@ -73,7 +73,7 @@ def test_one_tiff_with_its_manifest_and_levels(network):
     assert manifest["tile_sha256"] == tile.sha256
     assert facts.items() < manifest.items()
     expected = np.empty((*SIZE, 3), np.uint8)
-    labels = np.asarray(work_on(network, request(), MASK_FILE)._layout._ids)
+    labels = np.asarray(work_on(network, request(), MASK_FILE)._layout._ranks)
     style = network.styles.pick("kidney", 7)
     for window, part in network.synthesize_large(labels, style, seed=7):
         expected[window.rows, window.cols] = part

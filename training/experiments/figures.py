@@ -1,9 +1,11 @@
 """Figures 1, 4 and 5 of the paper, from the same tiles as its tables."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from training.evaluation.report import colour_instances, write_sheet
@@ -14,32 +16,52 @@ from training.experiments.scale import Scale
 from training.experiments.styles import sources_of
 from training.experiments.table1 import draw_judged
 from training.methods import METHODS
+from training.results import write_results
 
 _CLUSTER_PX = 96
 _EXAMPLES = 3
 
 
-def figures(laboratory: Laboratory, methods: Sequence[str], folder: Path) -> list[Path]:
-    """Write figure1.png (organs), figure4.png (methods) and figure5.png (clustered nuclei).
+def write_figures(
+    laboratory: Laboratory, methods: Sequence[str], folder: Path, *, command: str
+) -> list[Path]:
+    """Write figure1 (organs), figure4 (methods) and figure5 (clustered nuclei) as PNG files, and
+    figures as JSON: what they were made from. Returns their paths.
 
-    Those of a changed scale or of some methods have that in their names, as tables do.
+    Their names end with the scale, and with the methods where they are not all, as tables' do.
     """
     seed = laboratory.scale.seeds[0]
     drawn = {
         method: draw_judged(laboratory, method, seed, sources_of(METHODS[method])[0]).images
         for method in methods
     }
-    paths = [folder / f"{name}.png" for name in names(laboratory.scale, methods)]
-    _organs(paths[0], laboratory.judged, drawn)
-    _methods(paths[1], laboratory.judged, drawn)
-    _clusters(paths[2], laboratory.judged, drawn)
-    return paths
+    names = [name_of(figure, laboratory.scale, methods) for figure in _DRAWN]
+    for name, figure in zip(names, _DRAWN.values(), strict=True):
+        figure(folder / f"{name}.png", laboratory.judged, drawn)
+    rows = [
+        {
+            "method": method,
+            "seed": seed,
+            "style_source": sources_of(METHODS[method])[0],
+            "code": laboratory.code(method, [seed])[0],
+        }
+        for method in methods
+    ]
+    facts = folder / f"{name_of('figures', laboratory.scale, methods)}.json"
+    write_results(
+        facts,
+        rows,
+        command=command,
+        threads=torch.get_num_threads(),
+        scale=asdict(laboratory.scale),
+        figures=names,
+    )
+    return [*(folder / f"{name}.png" for name in names), facts]
 
 
-def names(scale: Scale, methods: Sequence[str]) -> list[str]:
-    """Of the files, without their suffix."""
-    suffix = [scale.stem] if scale.changed else []
-    return ["-".join([f"figure{number}", *suffix, *some_of(methods)]) for number in (1, 4, 5)]
+def name_of(figure: str, scale: Scale, methods: Sequence[str]) -> str:
+    """Of the file, without its suffix."""
+    return "-".join([figure, scale.stem, *some_of(methods)])
 
 
 def _organs(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> None:
@@ -83,6 +105,9 @@ def _clusters(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]
         pictures += [images[k] for images in drawn.values()]
         rows.append([_magnified(picture[window]) for picture in pictures])
     write_sheet(path, ["instance mask", "real", *_titles(drawn)], rows)
+
+
+_DRAWN = {"figure1": _organs, "figure4": _methods, "figure5": _clusters}
 
 
 def densest_cluster(mask_labels: NDArray[np.int32]) -> tuple[int, int, int]:

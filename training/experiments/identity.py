@@ -6,8 +6,10 @@ note, and what the note says is compared before the run is used or continued.
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from model.errors import ResumeMismatch
+from model.version import code_version
+from training.results import checkout
 from training.state import RunConfig
 
 NOTE_NAME = "made-from.json"
@@ -26,6 +30,8 @@ Origin = dict[str, Any]
 # Two runs that differ in it alone are the same run on two machines.
 _FREE = {"precision"}
 _SHOWN = 4
+_CODE = "code"  # in a note; it is told and not compared
+_NOT_NOTED = "not noted"
 
 
 def digest(*parts: NDArray[Any] | object) -> str:
@@ -44,19 +50,32 @@ def digest(*parts: NDArray[Any] | object) -> str:
 def write_whole(path: Path, text: str) -> None:
     """Write a file, whole or not at all; its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".tmp")
+    partial = path.with_suffix(f".{os.getpid()}.tmp")  # another process may write it too
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
 
 
-def claim(run: Path, config: RunConfig, others: Origin, *, unnoted: Origin | None = None) -> None:
-    """Note in the folder ``run`` that it is made with ``config`` from ``others``.
+def claim(
+    run: Path,
+    config: RunConfig,
+    others: Origin,
+    *,
+    unnoted: Origin | None = None,
+    working: bool = False,
+) -> None:
+    """Note in the folder ``run`` what it is made from, ``config`` and ``others``, and by what code.
 
-    unnoted: what is known of a run that has no note; None when nothing was made there yet.
+    unnoted: what is known of a run that has no note; None when nothing was made there yet. What is
+        not known is noted as such, and never refused.
+    working: the run is to be begun or continued now, by the code that runs.
     Raises ResumeMismatch when the run was made from something else.
     """
     note, wanted = run / NOTE_NAME, {"config": config.to_dict(), **others}
     stored = _read(note) if note.is_file() else unnoted or {}
+    code = stored.pop(_CODE, [_NOT_NOTED] if stored else [])
+    if stored:
+        wanted = {key: value if key in stored else _NOT_NOTED for key, value in wanted.items()}
+        wanted |= {key: _NOT_NOTED for key, value in stored.items() if value == _NOT_NOTED}
     if "config" in stored:  # a setting younger than the note counts as its default
         stored["config"] = type(config).from_dict(stored["config"]).to_dict()
     asked = dict(_flat({key: wanted[key] for key in wanted if key in stored}))
@@ -72,9 +91,28 @@ def claim(run: Path, config: RunConfig, others: Origin, *, unnoted: Origin | Non
             f"{run} was made with other options ({'; '.join(map(_short, differing[:_SHOWN]))}"
             f"{more}). Choose another --folder, or delete {run} to make it again."
         )
-    text = json.dumps(wanted, indent=1, sort_keys=True) + "\n"
+    now = running_code()
+    if working and now not in code:
+        code = [*code, now]
+    text = json.dumps(wanted | {_CODE: code}, indent=1, sort_keys=True) + "\n"
     if not note.is_file() or note.read_text("utf-8") != text:
         write_whole(note, text)
+
+
+def code_of(run: Path) -> list[str]:
+    """The code that worked on a run, as its note says; nothing without one."""
+    note = run / NOTE_NAME
+    found: list[str] = _read(note).get(_CODE, []) if note.is_file() else []
+    return found
+
+
+@cache
+def running_code() -> str:
+    """The commit of the code that runs, or its version where there is no checkout."""
+    found = checkout()
+    if not found:
+        return code_version()
+    return f"{found['commit']}{' with changes' if found['uncommitted_changes'] else ''}"
 
 
 def config_in(path: Path) -> dict[str, Any] | None:

@@ -26,8 +26,8 @@ from training.data.crops import LoadedSlide, load_slides
 from training.data.monuseg import Slide
 from training.distributed import Process
 from training.evaluation.protocol import TileModel
-from training.evaluation.tiles import Plan, Tile, cut_tiles, make_plan
-from training.experiments.identity import Origin, claim, config_in, digest
+from training.evaluation.tiles import Plan, Tile, cut_between, cut_tiles, make_plan
+from training.experiments.identity import Origin, claim, code_of, config_in, digest
 from training.experiments.pictures import Pictures
 from training.experiments.scale import Scale
 from training.generator import train_generator
@@ -39,7 +39,7 @@ from training.segmentation.segmenter import Segmenter
 from training.segmentation.train import train_segnet
 from training.sitting import progress_bar
 from training.state import STATE_NAME
-from training.trained import RESULT_NAME, finish, load_result
+from training.trained import RESULT_NAME, finish, is_finished, load_result
 from training.vgg import Vgg19
 
 ImageU8 = NDArray[np.uint8]
@@ -100,7 +100,7 @@ class Laboratory:
         self.folder, self.scale, self.sitting = folder, scale, sitting
         self.found, self.methods = list(slides), methods
         self._vgg_path = vgg
-        self._models: dict[tuple[str, int], TileModel] = {}
+        self._model: tuple[str, int, TileModel] | None = None
         self._digests: dict[Path, str] = {}
 
     @cached_property
@@ -139,6 +139,18 @@ class Laboratory:
     def judged(self) -> list[Tile]:
         return [self.test_tiles[index] for index in self.plan.tiles]
 
+    @cached_property
+    def beside_judged(self) -> list[Tile]:
+        """Tiles cut between the test tiles: of every slide as many as are judged, or all it has."""
+        draw = np.random.default_rng(0)
+        found: list[Tile] = []
+        for slide in self.found:
+            wanted = sum(tile.slide_id == slide.id for tile in self.judged)
+            between = cut_between([slide]) if wanted else []
+            chosen = draw.choice(len(between), min(wanted, len(between)), replace=False)
+            found += [between[k] for k in sorted(chosen)]
+        return found
+
     def run(self, method: str, seed: int) -> Path:
         return self.folder / f"{method}-s{seed}"
 
@@ -146,11 +158,17 @@ class Laboratory:
         """Train a method to its end; returns the file of its networks."""
         run, config = self.run(method, seed), self.scale.fitted(self.methods[method], seed)
         result = run / RESULT_NAME
-        what = f"the training of {method} with seed {seed}"
-        if not result.is_file():
+        finished, what = is_finished(result, config), f"the training of {method} with seed {seed}"
+        if not finished:
             self.sitting.go_on(what)
-        claim(run, config, {"training_slides": self.training_data}, unnoted=unnoted(run))
-        if result.is_file():
+        claim(
+            run,
+            config,
+            {"training_slides": self.training_data},
+            unnoted=unnoted(run),
+            working=not finished,
+        )
+        if finished:
             return result
         stepper, progress = train_generator(
             config,
@@ -171,11 +189,15 @@ class Laboratory:
 
     def model(self, method: str, seed: int) -> TileModel:
         """A method after its training, ready to synthesize."""
-        key = (method, seed)
-        if key not in self._models:
+        if self._model is None or self._model[:2] != (method, seed):
+            self._model = None  # one at a time: a device holds few networks of full width
             device = str(self.sitting.process.device)
-            self._models[key] = load_result(self.train(method, seed), device=device)
-        return self._models[key]
+            self._model = (method, seed, load_result(self.train(method, seed), device=device))
+        return self._model[2]
+
+    def code(self, method: str, seeds: Sequence[int]) -> list[list[str]]:
+        """For each seed, the code that trained the method."""
+        return [code_of(self.run(method, seed)) for seed in seeds]
 
     def drawn(self, method: str, seed: int, tiles: TileSet) -> Pictures:
         """A set of tiles of a method, those that are there and those that are to be drawn."""
@@ -227,6 +249,7 @@ class Laboratory:
             config,
             {"training_slides": self.training_data, "synthetic_tiles": added},
             unnoted=unnoted(run, synthetic_tiles="unknown" if added else None),
+            working=not trained,
         )
         if not trained:
             self._train_segnet(name, config, images(), run)
@@ -262,7 +285,7 @@ class Laboratory:
 
 def unnoted(run: Path, **others: str | None) -> Origin | None:
     """What a run made before there were notes tells of itself."""
-    for name in (RESULT_NAME, STATE_NAME):
+    for name in (STATE_NAME, RESULT_NAME):
         config = config_in(run / name)
         if config is not None:
             return {"config": config, **others}

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from training.evaluation.tiles import STRIDE_PX, TILE_PX
 from training.experiments import printed
 from training.experiments.rows import Row
 from training.experiments.scale import Scale
@@ -33,6 +34,7 @@ class TableKind:
     """What is printed of a table: its title, columns, and the paper's values by row name.
 
     segnet: a SegNet takes part in it. own_width: its generators are compact, as they are.
+    on_test: the test slides are judged.
     """
 
     title: str
@@ -42,6 +44,7 @@ class TableKind:
     notes: str
     segnet: bool = True
     own_width: bool = False
+    on_test: bool = True
 
 
 _QUALITY = (
@@ -59,14 +62,27 @@ _DISTANCES = (
     Column("FID-Lite0", "fid_lite0_1280"),
     Column("KID-768 x 1000", "kid", factor=1000),
     Column("spread of KID-768 x 1000", "kid_deviation", factor=1000, deviation=False),
+    Column("error of KID-768 x 1000 over slides", "kid_error", factor=1000, deviation=False),
 )
 
 _ON_DISTANCES = (
     "FID-768, -1280 and -2048 are Frechet distances between features of the Inception of 2015 "
     "(Mixed_6e, Mixed_7a, pool3), FID-Lite0 between those of EfficientNet-Lite0; the paper's are "
-    "of the 2048 features and cannot be compared with those of other spaces. KID-768 is the kernel "
-    "distance between the 768 features; its spread is the standard deviation over 100 random "
-    "subsets of half the tiles, a mean over the seeds. "
+    "of the 2048 features, of an unknown number of tiles. Much of a Frechet distance of so few "
+    "tiles is bias, less of it for a method whose tiles vary less: it can put a poorer method "
+    "first. KID-768, the kernel distance between the 768 features, has no such bias. Its spread is "
+    "the standard deviation over 100 random subsets of half the tiles, for these slides only; its "
+    "error over slides, the jackknife's, says how far other slides could have moved it. Both are "
+    "means over the seeds. "
+)
+
+_CHOSEN_ON_TEST = (
+    "Some choices of SIAN release were made by these test tiles (docs/results.md); no other method "
+    "was tuned by them. "
+)
+
+_ONE_SEED = (
+    "A row of one seed shows no spread: a difference within that of SIAN and SPADE says nothing. "
 )
 
 KINDS: dict[str, TableKind] = {
@@ -74,7 +90,7 @@ KINDS: dict[str, TableKind] = {
         "Table 1: image quality on the test slides",
         (*_DISTANCES, Column("SSIM", "ssim", "ssim"), *_QUALITY),
         printed.TABLE_1,
-        ("style_source",),
+        ("style_source", "tiles"),
         _ON_DISTANCES
         + "Style: `same`, the real tile of the mask, as the paper's reconstruction measures imply; "
         "`slide`, another tile of its slide; `none`, the method takes no style. DQ, SQ, PQ and AJI "
@@ -98,19 +114,22 @@ KINDS: dict[str, TableKind] = {
         "its tiles are judged, each drawn from its mask in the style of another tile of its slide. "
         "The test slides take no part. DQ, SQ, PQ and AJI as in table 1; Lab distance, gradient "
         "energy and haematoxylin AUC as in `sian evaluate`, in the row of the judged real tiles "
-        "against another tile of the slide too. A row of one seed says something only as far as "
-        "it differs from `release` by more than its spread.",
+        "against another tile of the slide too. By chance alone one run in twenty lies more than "
+        "five standard deviations of three runs from their mean (Student's t, 2 degrees of "
+        "freedom), in each of the columns: a row of one seed says little unless it differs from "
+        "`release` by more than that.",
         own_width=True,
+        on_test=False,
     ),
     "table2": TableKind(
         "Table 2: distances by organ",
         _DISTANCES,
         {},
-        ("organ", "style_source", "tiles"),
+        ("organ", "style_source", "slides", "tiles"),
         _ON_DISTANCES
-        + "An organ has 16 to 48 test tiles, far fewer than features: a Frechet distance is then "
-        "mostly the bias of the small sample, the same for all methods. KID has no such bias, and "
-        "a spread instead. An organ with one judged tile has no row.",
+        + "An organ has far fewer tiles than there are features, of one to three slides: compare "
+        "by KID, and no closer than the rows of real tiles suggest. An organ with one judged tile "
+        "has no row.",
         segnet=False,
     ),
     "table3": TableKind(
@@ -118,8 +137,10 @@ KINDS: dict[str, TableKind] = {
         _QUALITY,
         printed.TABLE_3,
         ("synthetic",),
-        "Every row from the second on has traditional augmentation. Scores are means over tiles of "
-        "256 px; nuclei are cut at the borders of the tiles.",
+        "Every row from the second on has traditional augmentation. All SegNets take the same "
+        "number of steps: with synthetic tiles they see each real one less often, which can cost "
+        "more than the added tiles bring. Scores are means over tiles of 256 px; nuclei are cut at "
+        "the borders of the tiles.",
     ),
 }
 
@@ -148,7 +169,7 @@ def write_report(
         command=command,
         threads=threads,
         scale=asdict(scale),
-        tiling={"tile_px": 256, "stride_px": 248},
+        tiling={"tile_px": TILE_PX, "stride_px": STRIDE_PX},
     )
     page_path.write_text(page(KINDS[name], rows, scale, command), encoding="utf-8")
     return json_path, page_path
@@ -167,7 +188,7 @@ def page(kind: TableKind, rows: Sequence[Row], scale: Scale, command: str) -> st
     lines = [
         f"# {kind.title}",
         "",
-        _budget(kind, scale),
+        _budget(kind, rows, scale),
         "",
         "| " + " | ".join(header) + " |",
         "|" + "---|" * len(header),
@@ -181,21 +202,31 @@ def page(kind: TableKind, rows: Sequence[Row], scale: Scale, command: str) -> st
     return "\n".join(lines)
 
 
-def _budget(kind: TableKind, scale: Scale) -> str:
-    """What every method, and the SegNets, were trained for."""
+def _budget(kind: TableKind, rows: Sequence[Row], scale: Scale) -> str:
+    """What every method, and the SegNets, were trained for, and on what they are judged."""
     width = f"width {scale.width}"
     if kind.own_width and not scale.shrink_compact:
         width = f"the release network's own width, discriminators of {width}"
     text = (
-        f"Scale `{scale.name}`: {scale.note} Generators: {width}, {scale.steps} steps "
-        f"of {scale.batch} crops of {scale.crop_px} px."
+        f"Scale `{scale.name}`: {' '.join(filter(None, (scale.note, scale.caveat)))} Generators: "
+        f"{width}, {scale.steps} steps of {scale.batch} crops of {scale.crop_px} px."
     )
+    if kind.on_test and _has_release(rows):
+        own = "" if scale.shrink_compact else "its own width, "
+        text += (
+            f" SIAN release has {own}crops at random places, stain augmentation, and a "
+            "discriminator on VGG19 features besides."
+        )
     if kind.segnet:
         text += (
             f" SegNet: width {scale.segnet_width}, {scale.segnet_steps} steps of "
             f"{scale.segnet_batch} crops of {scale.segnet_crop_px} px."
         )
-    return text
+    return f"{text} Judged tiles: {TILE_PX} px a side, {STRIDE_PX} px apart."
+
+
+def _has_release(rows: Sequence[Row]) -> bool:
+    return any(row.name == "sian-release" for row in rows)
 
 
 def _legend(columns: Sequence[Column], rows: Sequence[Row]) -> str:
@@ -206,6 +237,10 @@ def _legend(columns: Sequence[Column], rows: Sequence[Row]) -> str:
             "Behind ±: the standard deviation over the seeds (divisor: seeds - 1); a row of one "
             "seed has none. "
         )
+    if any(row.name in METHODS and len(row.seeds) == 1 for row in rows):
+        text += _ONE_SEED
+    if _has_release(rows):
+        text += _CHOSEN_ON_TEST
     if any(column.printed and column.measure for column in columns):
         text += "In brackets: the value that the paper prints. "
     return text

@@ -21,6 +21,11 @@ StyleSource = Literal["same", "slide", "none"]
 its slide. ``none``: the method has one appearance a mask."""
 
 
+DRAWING = 1
+"""Part of what tiles and random masks are known by: raise it when the code changes how a network
+draws a tile, or how a random mask is drawn, so that those of before are not taken for new ones."""
+
+
 def sources_of(method: Method) -> tuple[StyleSource, ...]:
     return ("same", "slide") if method.styled else ("none",)
 
@@ -28,27 +33,39 @@ def sources_of(method: Method) -> tuple[StyleSource, ...]:
 def judged_set(laboratory: Laboratory, source: StyleSource) -> TileSet:
     """Every judged tile from its own mask, in the style that ``source`` says."""
     tiles, plan = laboratory.test_tiles, laboratory.plan
-    styles = plan.styles if source == "slide" else plan.tiles
+    places = plan.styles if source == "slide" else plan.tiles
+    styles = [style_image(laboratory, tiles[place]) for place in places]
 
     def draw(model: TileModel, k: int) -> NDArray[np.uint8]:
-        style = model.encode_style(tiles[styles[k]].image_u8)
+        style = model.encode_style(styles[k])
         return model.synthesize(laboratory.judged[k].mask_labels, style, seed=k)
 
     origins = [
-        digest(tiles[index].mask_labels, tiles[style].image_u8, k)
-        for k, (index, style) in enumerate(zip(plan.tiles, styles, strict=True))
+        digest(DRAWING, tile.mask_labels, style, k)
+        for k, (tile, style) in enumerate(zip(laboratory.judged, styles, strict=True))
     ]
     return TileSet(f"test-{source}", origins, draw)
 
 
+def style_image(laboratory: Laboratory, tile: Tile) -> NDArray[np.uint8]:
+    """The middle of a tile, of the size of the crops that the style encoders were trained on: one
+    that resizes what it is shown would see nuclei of another size in the whole tile."""
+    side = min(laboratory.scale.crop_px, TILE_PX)
+    first = (TILE_PX - side) // 2
+    return tile.image_u8[first : first + side, first : first + side]
+
+
 def organ_styles(laboratory: Laboratory) -> dict[str, NDArray[np.uint8]]:
-    """One style image for each training organ: the middle tile of its first slide."""
+    """One style image for each training organ, of the middle tile of its first slide."""
     by_organ: dict[str, list[Tile]] = {}
     for tile in laboratory.training_tiles:
         same_slide = by_organ.setdefault(tile.organ, [])
         if not same_slide or same_slide[0].slide_id == tile.slide_id:
             same_slide.append(tile)
-    return {organ: tiles[len(tiles) // 2].image_u8 for organ, tiles in sorted(by_organ.items())}
+    return {
+        organ: style_image(laboratory, tiles[len(tiles) // 2])
+        for organ, tiles in sorted(by_organ.items())
+    }
 
 
 class RandomMasks:
@@ -62,7 +79,7 @@ class RandomMasks:
         self._organs, self._sitting = list(organs), laboratory.sitting
         statistics = {organ: asdict(organ_statistics(organ)) for organ in organs}
         count = laboratory.scale.synthetic
-        origins = [digest(statistics[self.organ(k)], TILE_PX, k) for k in range(count)]
+        origins = [digest(DRAWING, statistics[self.organ(k)], TILE_PX, k) for k in range(count)]
         self._kept = Pictures(laboratory.folder / "random-masks", origins)
 
     @property
@@ -82,11 +99,27 @@ class RandomMasks:
 
 def random_set(masks: RandomMasks, styles: dict[str, NDArray[np.uint8]]) -> TileSet:
     """A tile for every random mask, in the style of the mask's organ."""
+    vectors = _Vectors(styles)
 
     def draw(model: TileModel, k: int) -> NDArray[np.uint8]:
-        style = model.encode_style(styles[masks.organ(k)])
-        return model.synthesize(masks[k], style, seed=k)
+        return model.synthesize(masks[k], vectors.of(model, masks.organ(k)), seed=k)
 
     known = {organ: digest(style) for organ, style in styles.items()}
     origins = [digest(origin, known[masks.organ(k)]) for k, origin in enumerate(masks.origins)]
     return TileSet("random", origins, draw)
+
+
+class _Vectors:
+    """The style vectors of a few images, encoded once by a model that draws many tiles."""
+
+    def __init__(self, styles: dict[str, NDArray[np.uint8]]) -> None:
+        self._styles = styles
+        self._model: TileModel | None = None
+        self._known: dict[str, NDArray[np.float32]] = {}
+
+    def of(self, model: TileModel, organ: str) -> NDArray[np.float32]:
+        if model is not self._model:
+            self._model, self._known = model, {}
+        if organ not in self._known:
+            self._known[organ] = model.encode_style(self._styles[organ])
+        return self._known[organ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from training.experiments.judge import Judge
 from training.experiments.laboratory import Laboratory
@@ -21,7 +22,9 @@ def table_3(laboratory: Laboratory, methods: Sequence[str]) -> list[Row]:
     judge = Judge(laboratory)
 
     def row(name: str, title: str, segnet: Path, synthetic: int) -> Row:
-        facts = {"synthetic": synthetic, "tiles": len(judge.tiles)}
+        facts: dict[str, Any] = {"synthetic": synthetic, "tiles": len(judge.tiles)}
+        if synthetic:
+            facts["code"] = laboratory.code(name, [seed])
         return Row(name, title, (seed,), [judge.segmentation(segnet)], facts)
 
     plain = laboratory.segnet("real", seed, laboratory.real_images, augment=False)

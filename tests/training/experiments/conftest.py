@@ -79,10 +79,10 @@ def laboratory(
 
 @pytest.fixture
 def copying(laboratory: Callable[..., Laboratory]) -> Callable[..., Laboratory]:
-    """A laboratory whose networks copy their style."""
+    """A laboratory whose networks copy their style, a whole tile."""
 
     def make(**options: object) -> Laboratory:
-        now = laboratory(**options)
+        now = laboratory(**({"crop_px": 256} | options))
         now.model = lambda method, seed: Copy()  # type: ignore[method-assign]
 
         def train(method: str, seed: int) -> Path:

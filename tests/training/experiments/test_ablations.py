@@ -113,12 +113,12 @@ def test_tiles_that_are_their_style_have_its_stain_and_texture(
     slides = set_aside([replace(slide, split="train") for slide in found])
     laboratory = copying(slides=slides, methods=VARIANTS, test_tiles=4)
     rows = ablation_table(laboratory, spaces(Blocks(), tmp_path), ["release", "r1"])
-    assert [row.name for row in rows] == ["real-training", "real", "release", "r1"]
-    for row in rows[2:]:
+    assert [row.name for row in rows] == ["real-beside", "real-training", "real", "release", "r1"]
+    for row in rows[3:]:
         assert row.mean("lab") == pytest.approx(0, abs=1e-9)
         assert row.mean("energy") == pytest.approx(1)
         assert row.mean("ssim") < 0.9  # the style is another tile
         assert row.mean("fid_12") is not None
     assert rows[0].mean("lab") is None
-    assert rows[1].mean("lab") > 0  # a real tile against another of its slide
-    assert rows[1].title == "real tiles that are judged"
+    assert rows[2].mean("lab") > 0  # a real tile against another of its slide
+    assert rows[2].title == "real tiles that are judged"

@@ -22,6 +22,16 @@ def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["table1", "table2"])
+def test_a_table_of_distances_needs_their_features(
+    name: str, small_data: Path, tmp_path: Path
+) -> None:
+    options = [f"--data={small_data}", "--vgg=vgg", f"--folder={tmp_path / 'runs'}"]
+    done = CliRunner().invoke(app, [name, *options, "--device=cpu"])
+    assert isinstance(done.exception, ParameterInvalid)
+    assert "--inception" in str(done.exception)
+
+
 def test_one_core_is_left_to_the_process_that_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     for cores, expected in ((1, 0), (2, 1), (16, 15), (128, 16)):
         monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))

@@ -1,8 +1,15 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 
-from training.experiments.figures import densest_cluster, names
+from training.experiments.figures import densest_cluster, name_of, write_figures
+from training.experiments.laboratory import Laboratory
 from training.experiments.scale import SCALES
 from training.methods import METHODS
+
+Make = Callable[..., Laboratory]
 
 
 def test_the_densest_cluster_is_where_nuclei_touch_most() -> None:
@@ -18,6 +25,25 @@ def test_the_densest_cluster_is_where_nuclei_touch_most() -> None:
 
 def test_figures_of_other_options_or_some_methods_replace_no_others() -> None:
     paper = SCALES["paper"]
-    assert names(paper, list(METHODS)) == ["figure1", "figure4", "figure5"]
-    assert names(paper, ["sian", "spade"])[0] == "figure1-spade-sian"
-    assert names(paper.with_options(steps=9), list(METHODS))[2] == "figure5-paper-steps9"
+    changed, smoke = paper.with_options(steps=9), SCALES["smoke"]
+    assert name_of("figure1", paper, list(METHODS)) == "figure1-paper"
+    assert name_of("figure1", smoke, list(METHODS)) == "figure1-smoke"
+    assert name_of("figure1", paper, ["sian", "spade"]) == "figure1-paper-spade-sian"
+    assert name_of("figure5", changed, list(METHODS)) == "figure5-paper-steps9"
+
+
+def test_figures_tell_what_they_were_made_from(copying: Make, tmp_path: Path) -> None:
+    now = copying(test_tiles=4)
+    paths = write_figures(now, ["spade", "pix2pix"], tmp_path / "out", command="sian experiment")
+    assert [path.name for path in paths] == [
+        *(f"figure{k}-{now.scale.stem}-pix2pix-spade.png" for k in (1, 4, 5)),
+        f"figures-{now.scale.stem}-pix2pix-spade.json",
+    ]
+    assert all(path.stat().st_size for path in paths)
+    told = json.loads(paths[-1].read_text())
+    assert told["command"] == "sian experiment"
+    assert told["figures"] == [path.stem for path in paths[:-1]]
+    assert [(row["method"], row["style_source"]) for row in told["rows"]] == [
+        ("spade", "same"),
+        ("pix2pix", "none"),
+    ]

@@ -1,18 +1,25 @@
 """What is kept in the folder of an experiment is used again, and only for what it was made for."""
 
+import gc
+import json
 import shutil
+import weakref
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
-from model.errors import ResumeMismatch, RunUnfinished
+from model.errors import ResumeMismatch, RunBusy, RunUnfinished
 from training.experiments.identity import NOTE_NAME
 from training.experiments.laboratory import Laboratory, TileSet
 from training.experiments.styles import RandomMasks, judged_set, organ_styles, random_set
 from training.experiments.table1 import real_segnet
+from training.sitting import alone_in
 from training.trained import RESULT_NAME, load_result
 
 Make = Callable[..., Laboratory]
@@ -82,6 +89,68 @@ def test_sians_own_networks_tell_their_options(laboratory: Make) -> None:
     (first.run("sian", 0) / NOTE_NAME).unlink()
     with pytest.raises(ResumeMismatch, match="steps is 1, now 2"):
         laboratory(steps=2).train("sian", 0)
+
+
+def test_weights_of_sian_without_their_card_are_finished_anew(laboratory: Make) -> None:
+    """As after a stop between the two files."""
+    result = laboratory().train("sian", 0)
+    card = result.with_suffix(".json")
+    told = card.read_text()
+    card.unlink()
+    assert laboratory().train("sian", 0) == result
+    assert json.loads(card.read_text())["sha256"] == json.loads(told)["sha256"]
+
+
+def test_compared_networks_are_rounded_as_sians_are(laboratory: Make) -> None:
+    tensors = load_file(laboratory().train("pix2pix", 0))
+    statistics = {key for key in tensors if "running_" in key}
+    assert statistics
+    for key, value in tensors.items():
+        if value.is_floating_point():
+            assert value.dtype == (torch.float32 if key in statistics else torch.float16), key
+
+
+def test_a_run_tells_which_code_worked_on_it(
+    laboratory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for code in ("first", "second", "third"):
+        monkeypatch.setattr("training.experiments.identity.running_code", lambda code=code: code)
+        now = laboratory()
+        if code == "second":  # goes on with a run that is not finished
+            (now.run("pix2pix", 0) / RESULT_NAME).unlink()
+        now.train("pix2pix", 0)
+    assert now.code("pix2pix", [0, 1]) == [["first", "second"], []]
+
+
+def test_what_a_run_without_a_note_was_made_from_is_not_claimed(
+    laboratory: Make, small_data: Path, tmp_path: Path
+) -> None:
+    now = laboratory()
+    now.train("pix2pix", 0)
+    (now.run("pix2pix", 0) / NOTE_NAME).unlink()
+    for _ in range(2):
+        laboratory().train("pix2pix", 0)
+        note = json.loads((now.run("pix2pix", 0) / NOTE_NAME).read_text())
+        assert (note["training_slides"], note["code"]) == ("not noted", ["not noted"])
+        assert note["config"]["steps"] == 1
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(laboratory: Make) -> None:
+    now = laboratory()
+    run = now.run("pix2pix", 0)
+    run.mkdir(parents=True)
+    with alone_in(run), pytest.raises(RunBusy, match="Another process is training in"):
+        now.train("pix2pix", 0)
+    assert now.train("pix2pix", 0).is_file()
+
+
+def test_one_network_at_a_time_is_kept(laboratory: Make) -> None:
+    now = laboratory()
+    first = weakref.ref(now.model("pix2pix", 0))
+    assert now.model("pix2pix", 0) is first()
+    now.model("pix2pix", 1)
+    gc.collect()
+    assert first() is None
 
 
 def test_a_run_half_done_with_other_options_is_refused(laboratory: Make) -> None:
@@ -209,3 +278,29 @@ def test_every_method_is_drawn_in_the_same_precision(
     (tmp_path / "checkpoint.json").write_text("{}")
     load_result(tmp_path / RESULT_NAME, device="cuda")
     assert asked == {"device": "cuda", "precision": "fp32"}
+
+
+def test_tiles_beside_the_judged_are_as_many_of_each_slide(laboratory: Make) -> None:
+    now = laboratory(test_tiles=5)
+    assert Counter(t.slide_id for t in now.beside_judged) == Counter(t.slide_id for t in now.judged)
+    places = {(tile.slide_id, tile.top, tile.left) for tile in now.test_tiles}
+    for tile in now.beside_judged:
+        assert (tile.slide_id, tile.top, tile.left) not in places
+        assert tile.image_u8.shape == (256, 256, 3)
+
+
+def test_a_style_is_encoded_once_for_many_masks(laboratory: Make) -> None:
+    now = laboratory(synthetic=6)
+    asked: list[float] = []
+
+    class Counting(Fake):
+        def encode_style(self, image_u8: np.ndarray) -> np.ndarray:
+            asked.append(image_u8.mean())
+            return super().encode_style(image_u8)
+
+    tiles = random_tiles(now)
+    for fake in (Counting(), Counting()):
+        for k in range(6):
+            tiles.draw(fake, k)
+    assert len(asked) == 4  # two organs, two networks
+    assert len(set(asked)) == 2

@@ -35,41 +35,56 @@ def test_a_page_has_the_printed_values_beside_the_measured() -> None:
     text = page(KINDS["table1"], [REAL, SPADE], SMOKE, "sian experiment table1")
     header, _, real, spade = (line for line in text.splitlines() if line.startswith("|"))
     assert header == (
-        "| method | style source | seeds | FID-768 | FID-2048 in the paper | KID-768 x 1000 | PQ |"
+        "| method | style source | tiles | seeds | FID-768 | FID-2048 in the paper | "
+        "KID-768 x 1000 | PQ |"
     )
-    assert real == "| real test tiles |  | 1 |  |  |  | 0.500 |"
+    assert real == "| real test tiles |  | 28 | 1 |  |  |  | 0.500 |"
     cells = "2.000 ± 1.000 | 134.6 | 2.000 ± 1.000 | 0.300 ± 0.100 (0.552) |"
-    assert spade == f"| SPADE | same | 3 | {cells}"
+    assert spade == f"| SPADE | same | 28 | 3 | {cells}"
     assert "In brackets: the value that the paper prints." in text
     assert "Behind ±: the standard deviation over the seeds" in text
 
 
 def test_every_space_and_the_spread_over_subsets_is_on_the_page() -> None:
     values = {"fid_768": 1.0, "fid_1280": 2.0, "fid_2048": 3.0, "fid_lite0_1280": 4.0,
-              "kid": 0.005, "kid_deviation": 0.006}  # fmt: skip
-    row = Row("real-training", "real", (0,), [values], {"style_source": None})
+              "kid": 0.005, "kid_deviation": 0.006, "kid_error": 0.007}  # fmt: skip
+    row = Row("real-training", "real", (0,), [values], {"style_source": None, "tiles": 9})
     text = page(KINDS["table1"], [row], SMOKE, "")
     header, _, line = (line for line in text.splitlines() if line.startswith("|"))
     for title in ("FID-768", "FID-1280", "FID-2048", "FID-Lite0", "spread of KID-768 x 1000"):
         assert f"| {title} |" in header
-    assert line == "| real |  | 1 | 1.000 | 2.000 | 3.0 | 4.000 | 5.000 | 6.000 |"
-    for absent in ("Behind ±", "In brackets"):
+    assert line == "| real |  | 9 | 1 | 1.000 | 2.000 | 3.0 | 4.000 | 5.000 | 6.000 | 7.000 |"
+    for absent in ("Behind ±", "In brackets", "A row of one seed", "SIAN release"):
         assert absent not in text
 
 
 def test_organs_have_their_own_printed_values() -> None:
-    facts = {"style_source": "same", "organ": "brain", "tiles": 4}
+    facts = {"style_source": "same", "organ": "brain", "slides": 2, "tiles": 4}
     measured = {"fid_768": 1.0, "kid": 0.002, "kid_deviation": 0.003}
     text = page(KINDS["table2"], [Row("sian", "SIAN", (0,), [measured], facts)], SMOKE, "")
-    assert "| SIAN | brain | same | 4 | 1 | 1.000 | 239.6 | 2.000 | 3.000 |" in text
+    assert "| SIAN | brain | same | 2 | 4 | 1 | 1.000 | 239.6 | 2.000 | 3.000 |" in text
     assert "In brackets" not in text
     assert "SegNet" not in text
+    assert "A row of one seed shows no spread" in text
 
 
 def test_the_page_of_a_segnet_has_its_budget() -> None:
     text = page(KINDS["table3"], [REAL], SMOKE, "")
     assert "Generators: width 8, 2 steps of 2 crops of 128 px." in text
     assert "SegNet: width 8, 4 steps of 2 crops of 64 px." in text
+
+
+@pytest.mark.parametrize(("scale", "own_width"), [("smoke", False), ("cpu", True)])
+@pytest.mark.parametrize("name", ["table1", "table2", "table3"])
+def test_a_page_with_the_release_network_tells_what_is_its_own(
+    name: str, scale: str, own_width: bool
+) -> None:
+    facts = {"style_source": "same", "organ": "brain", "slides": 2, "tiles": 4, "synthetic": 7}
+    row = Row("sian-release", "SIAN release", (0,), [{"pq": 0.1, "kid": 0.1}], facts)
+    text = page(KINDS[name], [row], SCALES[scale], "")
+    assert ("SIAN release has its own width" in text) == own_width
+    assert "discriminator on VGG19 features" in text
+    assert "Some choices of SIAN release were made by these test tiles" in text
 
 
 def test_the_json_has_every_value_and_where_it_comes_from(tmp_path: Path) -> None:

@@ -44,4 +44,5 @@ def test_a_changed_scale_says_so() -> None:
     assert changed.note == "changed: steps 10, width 8, tiles 28."
     assert changed.stem == "paper-steps10-width8-tiles28"
     assert paper.with_options(steps=9_200) == paper
+    assert SCALES["smoke"].with_options(steps=10).caveat == "Its numbers mean nothing."
     assert paper.stem == "paper"

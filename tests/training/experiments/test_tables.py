@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from model.errors import ParameterInvalid, RunUnfinished
 from tests.training.experiments.stand_ins import Blocks, spaces
+from training.experiments.judge import Judge
 from training.experiments.laboratory import Laboratory
+from training.experiments.styles import RandomMasks, organ_styles, style_image
 from training.experiments.table1 import table_1, table_2
+from training.experiments.table3 import table_3
 
 Make = Callable[..., Laboratory]
 
@@ -21,7 +25,8 @@ def test_real_tiles_are_at_no_distance_from_themselves(copying: Make, tmp_path: 
     assert by_source["same"].mean("ssim") == pytest.approx(1)
     assert by_source["slide"].mean("ssim") < 0.9
     floors = {row.name: row for row in rows}
-    assert floors["real-training"].mean("fid_12") > 0.1
+    beside, training = (floors[name].mean("fid_12") for name in ("real-beside", "real-training"))
+    assert 0 < beside < training / 2
     for measure in ("dq", "sq", "pq", "aji"):
         assert by_source["same"].mean(measure) == floors["real"].mean(measure)
 
@@ -73,9 +78,17 @@ def test_the_end_of_the_time_is_the_end_of_measuring(copying: Make, tmp_path: Pa
 
 def test_table_2_takes_the_organs_apart(copying: Make, tmp_path: Path) -> None:
     rows = table_2(copying(test_tiles=3), spaces(Blocks(), tmp_path), ["spade"])
-    found = [(row.facts["organ"], row.facts["style_source"], row.facts["tiles"]) for row in rows]
-    assert found == [("kidney", "same", 2), ("kidney", "slide", 2)]  # breast has one tile
-    assert rows[0].mean("fid_12") == pytest.approx(0, abs=1e-6)
+    keys = ("organ", "slides", "tiles", "style_source")
+    found = [(row.name, *(row.facts[key] for key in keys)) for row in rows]
+    assert found == [  # breast has one tile
+        ("real-beside", "kidney", 1, 2, None),
+        ("real-training", "kidney", 1, 2, None),
+        ("spade", "kidney", 1, 2, "same"),
+        ("spade", "kidney", 1, 2, "slide"),
+    ]
+    assert rows[2].mean("fid_12") == pytest.approx(0, abs=1e-6)
+    assert rows[0].mean("fid_12") < rows[1].mean("fid_12")
+    assert all("kid_error" not in row.values[0] for row in rows)  # one slide tells none
 
 
 def test_table_2_needs_two_tiles_of_an_organ(copying: Make, tmp_path: Path) -> None:
@@ -99,3 +112,77 @@ def test_the_kernel_distance_is_of_the_first_space(tmp_path: Path) -> None:
     images = [np.zeros((256, 256, 3), np.uint8)] * 2
     for _ in range(2):
         assert list(asked.features("", images, keep=True)) == ["768", "1280"]
+
+
+def test_rows_of_one_table_have_an_error_over_slides(copying: Make, tmp_path: Path) -> None:
+    rows = table_1(copying(test_tiles=8), spaces(Blocks(), tmp_path), ["spade"])
+    by_name = {row.name: row for row in rows if row.facts["style_source"] != "same"}
+    assert by_name["spade"].mean("kid_error") > 0
+    assert by_name["real-beside"].mean("kid_error") > 0
+
+
+class TestTable3:
+    """Which tiles a SegNet is trained on, with networks that copy the style they are given."""
+
+    @pytest.fixture
+    def trained(self, copying: Make, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+        now = copying(synthetic=3, test_tiles=4)
+        asked: dict[str, dict[str, Any]] = {}
+        monkeypatch.setattr(Judge, "segmentation", lambda *_: {"pq": 0.5})
+
+        def segnet(name: str, seed: int, images: Any, **options: Any) -> Path:
+            asked[name] = {"images": images(), "seed": seed, **options}
+            return tmp_path_of(now, name)
+
+        now.segnet = segnet  # type: ignore[method-assign, assignment]
+        rows = table_3(now, ["spade", "pix2pix"])
+        assert [row.facts["synthetic"] for row in rows] == [0, 0, 3, 3]
+        asked["laboratory"] = {"now": now}
+        return asked
+
+    def test_all_but_the_first_are_augmented(self, trained: dict[str, dict[str, Any]]) -> None:
+        flags = {name: each.get("augment") for name, each in trained.items() if "images" in each}
+        assert flags == {"real": False, "real-augmented": True, "spade": True, "pix2pix": True}
+
+    def test_real_slides_are_in_every_set(self, trained: dict[str, dict[str, Any]]) -> None:
+        counts = {name: len(each["images"]) for name, each in trained.items() if "images" in each}
+        assert counts == {"real": 2, "real-augmented": 2, "spade": 5, "pix2pix": 5}
+        for name in counts:
+            for one, other in zip(trained[name]["images"], trained["real"]["images"], strict=False):
+                assert np.array_equal(one.image_u8, other.image_u8)
+
+    def test_all_methods_draw_the_same_masks(self, trained: dict[str, dict[str, Any]]) -> None:
+        spade, pix2pix = (trained[name]["images"][2:] for name in ("spade", "pix2pix"))
+        now = trained["laboratory"]["now"]
+        masks = RandomMasks(now, list(organ_styles(now)))
+        for k, (one, other) in enumerate(zip(spade, pix2pix, strict=True)):
+            assert np.array_equal(one.labels, other.labels)
+            assert np.array_equal(one.labels, masks[k])
+            assert one.labels.max() > 1
+        assert not np.array_equal(spade[0].labels, spade[1].labels)
+
+    def test_styles_are_of_training_slides_of_the_organ(
+        self, trained: dict[str, dict[str, Any]]
+    ) -> None:
+        """A copy of the style shows which it was."""
+        now = trained["laboratory"]["now"]
+        styles = organ_styles(now)
+        assert sorted(styles) == ["breast", "kidney"]
+        for k, added in enumerate(trained["spade"]["images"][2:]):
+            assert np.array_equal(added.image_u8, styles[["breast", "kidney"][k % 2]])
+        whole = {tile.organ: [] for tile in now.training_tiles}
+        for tile in now.training_tiles:
+            whole[tile.organ].append(style_image(now, tile))
+        for organ, style in styles.items():
+            assert any(np.array_equal(style, each) for each in whole[organ])
+
+
+def tmp_path_of(laboratory: Laboratory, name: str) -> Path:
+    return laboratory.folder / f"segnet-{name}"
+
+
+def test_styles_are_as_large_as_the_training_crops(copying: Make) -> None:
+    now = copying(crop_px=64)
+    (tile, *_) = now.judged
+    assert np.array_equal(style_image(now, tile), tile.image_u8[96:160, 96:160])
+    assert np.array_equal(style_image(copying(crop_px=256), tile), tile.image_u8)
