@@ -64,6 +64,7 @@ SianError
     ├── WeightsMissing           weights_missing
     ├── NonFiniteLoss            non_finite_loss
     ├── ResumeMismatch           resume_mismatch
+    ├── RunBusy                  run_busy
     └── RunUnfinished            run_unfinished
 
 ``code`` is stable: clients and tests rely on it. The message says what was wrong and what

@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +15,6 @@ from rich import progress as rich_progress
 from model.errors import RunBusy
 
 LOG_NAME = "log.jsonl"
-_LOCK_NAME = ".lock"
 
 
 class Log:
@@ -53,15 +53,23 @@ def alone_in(run: Path) -> Iterator[None]:
 
     The lock belongs to the process and ends with it, however it ends.
     """
-    with (run / _LOCK_NAME).open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunBusy(
-                f"Another process is training in {run}. Wait for it, stop it, or choose another "
-                "folder."
-            ) from None
+    folder = os.open(run, os.O_RDONLY)
+    try:
+        _lock(folder, run)
         yield
+    finally:
+        os.close(folder)
+
+
+def _lock(folder: int, run: Path) -> None:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunBusy(
+            f"Another process is training in {run}. Wait for it, stop it, or choose another folder."
+        ) from None
+    except OSError:
+        return  # a file system that has no locks, or none of folders
 
 
 @contextmanager
