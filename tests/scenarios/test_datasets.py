@@ -3,13 +3,13 @@
 import hashlib
 import io
 import signal
-import time
 import zipfile
 
 import numpy as np
 from PIL import Image
 
-PATIENCE_S = 300
+from tests.waiting import observed
+
 WISH = {"count": 64, "organs": ["kidney", "breast"], "width": 64, "height": 64, "seed": 11,
         "formats": ["coco", "geojson"]}  # fmt: skip
 
@@ -25,17 +25,14 @@ def test_a_worker_killed_while_it_makes_a_dataset(front, work, mask):
     other = work(max_batch=2)
     doomed.wait_until_ready()
     other.wait_until_ready()
-    until = time.monotonic() + PATIENCE_S
-    while progress() < 10:
-        assert time.monotonic() < until
+    observed(lambda: progress() >= 10)
     doomed.stop(signal.SIGKILL)
     assert front.client.get(path).json()["status"] == "running"
     # Somebody who waits for one tile does not wait for the dataset.
     assert front.synthesize(mask, organ="kidney").status_code == 200
     assert front.client.get(path).json()["status"] == "running"
-    while (dataset := front.client.get(path).json())["links"]["remove"] is None:
-        assert time.monotonic() < until, dataset
-        time.sleep(0.5)
+    observed(lambda: front.client.get(path).json()["links"]["remove"])
+    dataset = front.client.get(path).json()
     assert dataset["status"] == "succeeded", dataset
     assert dataset["parts"] == 2
 

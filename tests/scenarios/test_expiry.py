@@ -1,5 +1,7 @@
 """A finished job is kept for SIAN_RETENTION_HOURS, then it is gone for good and known to be."""
 
+from tests.waiting import observed
+
 
 def test_an_expired_job(serve, small_mask, tmp_path):
     server = serve(retention_hours=1 / 3600)
@@ -8,8 +10,8 @@ def test_an_expired_job(serve, small_mask, tmp_path):
     path = response.headers["Content-Location"]
     folder = tmp_path / "data" / "artifacts" / path.rpartition("/")[2]
     assert folder.is_dir()
-    while (gone := server.client.get(path)).status_code == 200:
-        pass
+    observed(lambda: server.client.get(path).status_code != 200)
+    gone = server.client.get(path)
     assert gone.status_code == 410
     assert gone.json()["code"] == "job_expired"
     assert server.client.get(f"{path}/outputs/0").status_code == 410

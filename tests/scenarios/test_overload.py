@@ -5,6 +5,8 @@ import time
 
 import httpx2
 
+from tests.waiting import observed
+
 ASYNC = {"Prefer": "respond-async"}
 
 
@@ -48,8 +50,7 @@ def test_jobs_can_be_looked_at_during_overload(serve, mask):
     clients = [threading.Thread(target=push) for _ in range(4)]
     for client in clients:
         client.start()
-    while not refused:
-        pass
+    observed(lambda: refused)
     took_s = []
     for _ in range(200):
         began = time.perf_counter()

@@ -1,6 +1,7 @@
 """A job that kills its worker fails after three attempts and takes no other job along."""
 
 from tests.scenarios.faults import POISON_SEED
+from tests.waiting import observed
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -16,11 +17,14 @@ def test_a_poison_job(front, work, small_mask):
     }
     poisoned = paths.pop(POISON_SEED)
     deaths = 0
-    while front.client.get(poisoned).json()["finished_at"] is None:
+
+    def is_over():
+        return front.client.get(poisoned).json()["finished_at"] is not None
+
+    while not is_over():
         worker = work(program=("-m", "tests.scenarios.faults", "poison"))
         # As a container's restart policy would, until a worker outlives the job.
-        while worker.is_running and front.client.get(poisoned).json()["finished_at"] is None:
-            pass
+        observed(lambda worker=worker: not worker.is_running or is_over())
         deaths += not worker.is_running
         assert deaths <= 3
     job = front.client.get(poisoned).json()

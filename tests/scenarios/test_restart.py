@@ -3,6 +3,8 @@
 import signal
 import threading
 
+from tests.waiting import observed
+
 ASYNC = {"Prefer": "respond-async"}
 
 
@@ -44,10 +46,9 @@ def test_a_stop_answers_those_who_wait_and_keeps_their_jobs(serve, mask, small_m
     ]
     waiting = threading.Thread(target=wait)
     waiting.start()
-    while not server.client.get("/metrics").text.count('sian_job_records{state="running"} 2'):
-        pass
-    while server.client.get("/readyz").json()["waiting"] == 0:
-        assert waiting.is_alive()
+    observed(lambda: 'sian_job_records{state="running"} 2' in server.client.get("/metrics").text)
+    observed(lambda: server.client.get("/readyz").json()["waiting"])
+    assert waiting.is_alive()
     code = server.stop()
     waiting.join()
     assert code == -signal.SIGTERM

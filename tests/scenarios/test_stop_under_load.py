@@ -5,23 +5,23 @@ import threading
 
 import httpx2
 
+from tests.waiting import observed
+
 ASYNC = {"Prefer": "respond-async"}
 
 
 def test_a_worker_is_stopped(front, work, mask):
     front, worker = front(), work()
     worker.wait_until_ready()
-    while front.client.get("/readyz").status_code != 200:
-        pass
+    observed(lambda: front.client.get("/readyz").status_code == 200)
     paths = [
         front.synthesize(mask, headers=ASYNC, organ="kidney", seed=seed, n=4).headers["Location"]
         for seed in range(6)
     ]
-    while all(front.client.get(path).json()["status"] == "queued" for path in paths):
-        pass
+    observed(lambda: any(front.client.get(path).json()["status"] != "queued" for path in paths))
     worker.process.send_signal(signal.SIGTERM)
-    while front.client.get("/readyz").status_code == 200:
-        assert worker.is_running, "the worker ended before /readyz turned"
+    observed(lambda: front.client.get("/readyz").status_code != 200)
+    assert worker.is_running, "the worker ended before /readyz turned"
     assert worker.wait() == 0
     assert not any("Traceback" in line for line in worker.log)
     jobs = [front.client.get(path).json() for path in paths]
@@ -37,8 +37,7 @@ def test_a_worker_is_stopped(front, work, mask):
 def test_a_front_end_is_stopped(front, work, mask):
     first, worker = front(drain_s=5), work()
     worker.wait_until_ready()
-    while first.client.get("/readyz").status_code != 200:
-        pass
+    observed(lambda: first.client.get("/readyz").status_code == 200)
     answers = []
 
     def wait():
@@ -47,12 +46,9 @@ def test_a_front_end_is_stopped(front, work, mask):
     waiting = threading.Thread(target=wait)
     waiting.start()
     with httpx2.Client(base_url=first.address) as probe:
-        while not probe.get("/metrics").text.count('sian_job_records{state="running"} 1'):
-            pass
+        observed(lambda: 'sian_job_records{state="running"} 1' in probe.get("/metrics").text)
         first.process.send_signal(signal.SIGTERM)
-        while (ready := probe.get("/readyz")).status_code == 200:
-            pass
-        assert ready.status_code == 503
+        observed(lambda: probe.get("/readyz").status_code == 503)
         # It still serves: whoever balances the load has time to see it.
         accepted = probe.post(
             "/synthesize", files={"mask": mask}, data={"organ": "kidney"}, headers=ASYNC

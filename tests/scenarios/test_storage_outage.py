@@ -1,6 +1,7 @@
 """No room on the disk, S3 that does not answer: the job says so, nothing half-written is seen."""
 
 from tests.small_disk import small_disk
+from tests.waiting import observed
 
 ASYNC = {"Prefer": "respond-async"}
 
@@ -59,8 +60,7 @@ def test_s3_does_not_answer(front, work, own_s3, mask):
         front.synthesize(mask, headers=ASYNC, organ="kidney", seed=seed, n=16).headers["Location"]
         for seed in range(2)
     ]
-    while not any(front.client.get(path).json()["outputs"] for path in accepted):
-        pass
+    observed(lambda: any(front.client.get(path).json()["outputs"] for path in accepted))
     own_s3.stop()
     for path in accepted:
         job = front.finished(path)

@@ -2,14 +2,12 @@
 
 import hashlib
 import threading
-import time
 
 from model.errors import StorageUnavailable
 from tests.fakes import FakeSynthesizer
+from tests.waiting import PATIENCE_S
 from worker.engine import Engine
 from worker.jobs import JobState
-
-PATIENCE_S = 30
 
 
 class Failures(list):
@@ -32,14 +30,6 @@ class Hold:
     def __call__(self, made: int) -> None:
         self.reached.set()
         assert self.go_on.wait(PATIENCE_S)
-
-
-def until(is_so):
-    """Returns once it is."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not is_so():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.001)
 
 
 def state(jobs, job_id):

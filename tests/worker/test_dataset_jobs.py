@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from model.synthesizer import Synthesizer
 from tests.fakes import FakeSynthesizer
-from tests.worker.engines import PATIENCE_S, lose_worker, until
+from tests.waiting import PATIENCE_S, until
+from tests.worker.engines import lose_worker
 from worker.dataset.folder import DatasetFolder
 from worker.dataset.part import MOST_PARTS, DatasetPart, divide
 from worker.dataset.request import DatasetRequest

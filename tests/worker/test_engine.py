@@ -8,7 +8,8 @@ from PIL import Image
 from model.errors import CheckpointMismatch
 from model.synthesizer import Synthesizer
 from tests.fakes import ORGANS, mask_png, style_png
-from tests.worker.engines import PATIENCE_S, away, lose_worker, state, stored, submissions
+from tests.waiting import PATIENCE_S
+from tests.worker.engines import away, lose_worker, state, stored, submissions
 from worker import synthesis
 from worker.engine import Engine
 from worker.inputs import MASK

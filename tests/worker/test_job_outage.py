@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from model.errors import StoreUnavailable
-from tests.worker.engines import PATIENCE_S, state, stored, until
+from tests.waiting import PATIENCE_S, until
+from tests.worker.engines import state, stored
 from worker import job_run
 from worker.inputs import MASK
 from worker.jobs import JobState

@@ -8,7 +8,8 @@ import pytest
 
 from model.errors import MaskBinary, StorageUnavailable
 from tests.fakes import style_png
-from tests.worker.engines import PATIENCE_S, away, lose_worker, state, stored, submissions, until
+from tests.waiting import PATIENCE_S, until
+from tests.worker.engines import away, lose_worker, state, stored, submissions
 from worker import job_run, metrics
 from worker.inputs import MASK, STYLE
 from worker.jobs import JobState, Output

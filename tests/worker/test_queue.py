@@ -6,15 +6,13 @@ import pytest
 
 from model.errors import CheckpointMismatch, StoreUnavailable
 from tests.fakes import FakeSynthesizer
-from tests.worker.engines import until
+from tests.waiting import PATIENCE_S, until
 from worker import queue as queue_module
 from worker.engine import Engine
 from worker.health import Health
 from worker.jobs import JobState
 from worker.queue import LocalQueue
 from worker.waiting import NotNow
-
-PATIENCE_S = 30
 
 
 class RecordingEngine:
