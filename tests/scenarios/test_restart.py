@@ -41,9 +41,7 @@ def test_a_stop_answers_those_who_wait_and_keeps_their_jobs(serve, mask, small_m
         answers.append(server.synthesize(small_mask, organ="kidney", seed=1))
 
     # As many as run at a time, so that what comes next waits.
-    before = [
-        server.synthesize(mask, headers=ASYNC, organ="kidney", seed=1, n=16) for _ in range(2)
-    ]
+    before = [server.synthesize(mask, headers=ASYNC, organ="kidney", seed=1, n=8) for _ in range(2)]
     waiting = threading.Thread(target=wait)
     waiting.start()
     observed(lambda: 'sian_job_records{state="running"} 2' in server.client.get("/metrics").text)
