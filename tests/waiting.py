@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 PATIENCE_S = 30
 
 
-def until(is_so: Callable[[], object], *, patience_s: float = PATIENCE_S, every_s: float = 0.001):
+def until(
+    is_so: Callable[[], Any], *, patience_s: float = PATIENCE_S, every_s: float = 0.001
+) -> Any:
     """Returns what ``is_so`` returns, once that is true."""
     deadline = time.monotonic() + patience_s
     while not (found := is_so()):
@@ -15,6 +18,6 @@ def until(is_so: Callable[[], object], *, patience_s: float = PATIENCE_S, every_
     return found
 
 
-def observed(is_so: Callable[[], object], *, patience_s: float = 300) -> object:
+def observed(is_so: Callable[[], Any], *, patience_s: float = 300) -> Any:
     """The same for what a service tells over HTTP."""
     return until(is_so, patience_s=patience_s, every_s=0.02)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import signal
+import time
 import zipfile
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 
 from tests.waiting import observed
 
+PATIENCE_S = 300
 WISH = {"count": 64, "organs": ["kidney", "breast"], "width": 64, "height": 64, "seed": 11,
         "formats": ["coco", "geojson"]}  # fmt: skip
 
@@ -25,14 +27,19 @@ def test_a_worker_killed_while_it_makes_a_dataset(front, work, mask):
     other = work(max_batch=2)
     doomed.wait_until_ready()
     other.wait_until_ready()
+    until = time.monotonic() + PATIENCE_S
     observed(lambda: progress() >= 10)
     doomed.stop(signal.SIGKILL)
     assert front.client.get(path).json()["status"] == "running"
     # Somebody who waits for one tile does not wait for the dataset.
     assert front.synthesize(mask, organ="kidney").status_code == 200
     assert front.client.get(path).json()["status"] == "running"
-    observed(lambda: front.client.get(path).json()["links"]["remove"])
-    dataset = front.client.get(path).json()
+
+    def is_complete():
+        dataset = front.client.get(path).json()
+        return dataset["links"]["remove"] and dataset
+
+    dataset = observed(is_complete, patience_s=until - time.monotonic())
     assert dataset["status"] == "succeeded", dataset
     assert dataset["parts"] == 2
 

@@ -10,8 +10,7 @@ def test_an_expired_job(serve, small_mask, tmp_path):
     path = response.headers["Content-Location"]
     folder = tmp_path / "data" / "artifacts" / path.rpartition("/")[2]
     assert folder.is_dir()
-    observed(lambda: server.client.get(path).status_code != 200)
-    gone = server.client.get(path)
+    gone = observed(lambda: (seen := server.client.get(path)).status_code != 200 and seen)
     assert gone.status_code == 410
     assert gone.json()["code"] == "job_expired"
     assert server.client.get(f"{path}/outputs/0").status_code == 410

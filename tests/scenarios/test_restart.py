@@ -45,8 +45,12 @@ def test_a_stop_answers_those_who_wait_and_keeps_their_jobs(serve, mask, small_m
     waiting = threading.Thread(target=wait)
     waiting.start()
     observed(lambda: 'sian_job_records{state="running"} 2' in server.client.get("/metrics").text)
-    observed(lambda: server.client.get("/readyz").json()["waiting"])
-    assert waiting.is_alive()
+
+    def has_come():
+        assert waiting.is_alive()
+        return server.client.get("/readyz").json()["waiting"]
+
+    observed(has_come)
     code = server.stop()
     waiting.join()
     assert code == -signal.SIGTERM

@@ -20,11 +20,16 @@ def test_a_worker_killed_twice(front, work, mask, deployed):
     def states():
         return [front.client.get(path).json()["status"] for path in accepted.values()]
 
+    def is_running():
+        seen = states()
+        assert {"queued", "running"} & set(seen)
+        return "running" in seen
+
     killed_at = {}
     for _ in range(2):
         worker = work()
         worker.wait_until_ready()
-        observed(lambda: "running" in states())
+        observed(is_running)
         worker.stop(signal.SIGKILL)
         now = time.monotonic()
         for path in accepted.values():
