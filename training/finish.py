@@ -62,8 +62,7 @@ def _settle_batch_norm(
         noise = draw_noise(
             generator, layout, nuclei, lambda shape: torch.randn(shape, generator=source)
         )
-        noise = [plane.to(device) for plane in noise]
-        return generator(layout, style, noise)
+        return generator(layout, style, [plane.to(device) for plane in noise])
 
     reestimate_batch_norm(generator, range(config.bn_batches), forward)
     generator.eval()

@@ -24,5 +24,5 @@ def draw_noise(
 
 
 def _of_each(nuclei: Tensor, values: Tensor) -> Tensor:
-    value = torch.gather(values, 1, nuclei.flatten(1)).view(nuclei.shape)
+    value = torch.gather(values, 1, nuclei.flatten(1).long()).view(nuclei.shape)
     return torch.where(nuclei > 0, value, 0.0)[:, None]

@@ -36,10 +36,9 @@ class SampleSheet:
             noise = draw_noise(
                 generator, layout, nuclei, lambda shape: torch.randn(shape, generator=source)
             )
-            noise = [plane.to(device) for plane in noise]
             style_pm1 = u8_to_pm1(sample["style"][None]).to(device)
             style = encoder.encode(style_pm1)
-            fake = generator(layout.to(device), style, noise)
+            fake = generator(layout.to(device), style, [plane.to(device) for plane in noise])
             side = layout.shape[-1]
             real = pm1_to_image(u8_to_pm1(sample["image"][None]))
             reference = pm1_to_image(style_pm1)[:side, :side]

@@ -45,7 +45,8 @@ class Crops:
             channels_last(there["layout"]),
             u8_to_pm1(there["image"]),
             u8_to_pm1(there["style"]),
-            *(there[key].long() if key in there else None for key in ("nuclei", "classes")),
+            there.get("nuclei"),
+            there["classes"].long() if "classes" in there else None,
         )
 
 

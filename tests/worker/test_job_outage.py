@@ -16,7 +16,7 @@ class Outage:
     """Methods of a store fail so many times; ``after``, they fail after having worked."""
 
     def __init__(self, jobs, monkeypatch, methods, times, *, after=False):
-        self.left = times
+        self.left = self.times = times
         for name in methods:
             monkeypatch.setattr(jobs, name, self._failing(getattr(jobs, name), after))
 
@@ -30,6 +30,10 @@ class Outage:
             return method(*arguments, **options)
 
         return fail
+
+    def wait_until_met(self):
+        """A hundred times."""
+        until(lambda: self.left <= self.times - 100)
 
 
 @pytest.fixture
@@ -68,21 +72,14 @@ def test_an_outage_longer_than_the_lease(start, jobs, artifacts, accept, monkeyp
     engine = start(lease_s=0.02)
     job_id = accept(n=2)
     outage = Outage(jobs, monkeypatch, EVERYTHING, 10**9)
-    tried = after_many_failures(outage)
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(engine.run, job_id)
-        tried()
+        outage.wait_until_met()
         outage.left = 0
         while not running.result(PATIENCE_S):
             running = threads.submit(engine.run, job_id)
     assert len(stored(jobs, artifacts, job_id)) == 2
     assert jobs.get(job_id).attempts == 1
-
-
-def after_many_failures(outage):
-    """Returns a function that returns when the outage has been met a hundred times."""
-    left = outage.left
-    return lambda: until(lambda: outage.left <= left - 100)
 
 
 def test_a_job_taken_back_in_an_outage_is_let_go(
@@ -91,10 +88,9 @@ def test_a_job_taken_back_in_an_outage_is_let_go(
     engine = start(lease_s=0.02)
     job_id = accept(n=2)
     outage = Outage(jobs, monkeypatch, EVERYTHING, 10**9)
-    tried = after_many_failures(outage)
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(engine.run, job_id)
-        tried()
+        outage.wait_until_met()
         assert jobs.reap(everything=True) == [job_id]
         other = jobs.start(job_id, lease_s=60)
         outage.left = 0
@@ -112,9 +108,8 @@ def test_a_stop_ends_the_patience_with_an_outage(
     job_id = accept(n=2)
     with monkeypatch.context() as patch, ThreadPoolExecutor(1) as threads:
         outage = Outage(jobs, patch, EVERYTHING, 10**9)
-        tried = after_many_failures(outage)
         running = threads.submit(engine.run, job_id)
-        tried()
+        outage.wait_until_met()
         engine.stop()
         with pytest.raises(StoreUnavailable):
             running.result(PATIENCE_S)

@@ -56,7 +56,7 @@ def load_slides(slides: Sequence[Slide], *, smallest_px: int) -> list[LoadedSlid
 
 class CropDataset(Dataset[dict[str, Tensor]]):
     """Item k: ``layout`` (C, S, S) float32, the condition of the network; ``image`` (3, S, S) and
-    ``style`` (3, T, T) uint8; ``nuclei`` (S, S) int64, from 1 without gaps, where the network takes
+    ``style`` (3, T, T) uint8; ``nuclei`` (S, S) int32, from 1 without gaps, where the network takes
     noise per nucleus; ``classes`` (S, S) uint8 where a discriminator asks for them."""
 
     def __init__(self, slides: Sequence[LoadedSlide], config: TrainConfig) -> None:
@@ -94,7 +94,7 @@ class CropDataset(Dataset[dict[str, Tensor]]):
             "style": torch.from_numpy(style).permute(2, 0, 1),
         }
         if takes_nuclei(network):
-            sample["nuclei"] = torch.from_numpy(consecutive_ids(labels).astype(np.int64))
+            sample["nuclei"] = torch.from_numpy(consecutive_ids(labels))
         if config.weights.segmentation:
             sample["classes"] = torch.from_numpy(class_map(labels))
         return sample

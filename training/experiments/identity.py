@@ -73,13 +73,12 @@ def claim(
     note, wanted = run / NOTE_NAME, {"config": config.to_dict(), **others}
     stored = _read(note) if note.is_file() else unnoted or {}
     code = stored.pop(_CODE, [_NOT_NOTED] if stored else [])
-    if stored:
-        wanted = {key: value if key in stored else _NOT_NOTED for key, value in wanted.items()}
-        wanted |= {key: _NOT_NOTED for key, value in stored.items() if value == _NOT_NOTED}
-    if "config" in stored:  # a setting younger than the note counts as its default
-        stored["config"] = type(config).from_dict(stored["config"]).to_dict()
-    asked = dict(_flat({key: wanted[key] for key in wanted if key in stored}))
-    had = dict(_flat(stored))
+    known = {key: value for key, value in stored.items() if value != _NOT_NOTED}
+    unknown = [key for key in wanted if key not in known] if stored else []
+    if "config" in known:  # a setting younger than the note counts as its default
+        known["config"] = type(config).from_dict(known["config"]).to_dict()
+    asked = dict(_flat({key: wanted[key] for key in wanted if key in known}))
+    had = dict(_flat(known))
     differing = [
         f"{name} is {had.get(name, 'not there')}, now {asked.get(name, 'not there')}"
         for name in sorted(asked.keys() | had.keys())
@@ -94,7 +93,8 @@ def claim(
     now = running_code()
     if working and now not in code:
         code = [*code, now]
-    text = json.dumps(wanted | {_CODE: code}, indent=1, sort_keys=True) + "\n"
+    wanted |= dict.fromkeys(unknown, _NOT_NOTED) | {_CODE: code}
+    text = json.dumps(wanted, indent=1, sort_keys=True) + "\n"
     if not note.is_file() or note.read_text("utf-8") != text:
         write_whole(note, text)
 

@@ -74,7 +74,8 @@ class Sample:
 def distances(real: Sample, others: Sample) -> Measures:
     """Frechet distances in every space, and the kernel distance in the first one.
 
-    kid_deviation: over subsets of half the tiles. kid_error: over the slides, where there are two.
+    kid_deviation: over subsets of half the tiles. kid_error: over the slides, where they can
+    tell.
     """
     here, there = real.features, others.features
     measures = {
@@ -86,11 +87,8 @@ def distances(real: Sample, others: Sample) -> Measures:
         there[first], here[first], subsets=KID_SUBSETS, subset_size=max(2, fewest // 2)
     )
     measures |= {"kid": kernel.mean, "kid_deviation": kernel.deviation}
-    if len(set(real.slides)) > 1:
-        measures["kid_error"] = jackknife_error(
-            there[first], here[first], others.slides, real.slides
-        )
-    return measures
+    error = jackknife_error(there[first], here[first], others.slides, real.slides)
+    return measures if error is None else measures | {"kid_error": error}
 
 
 def similarity(tiles: Sequence[Tile], images_u8: Sequence[NDArray[np.uint8]]) -> Measures:

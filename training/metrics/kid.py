@@ -72,22 +72,20 @@ def squared_mmd(features_a: Features, features_b: Features) -> float:
 
 def jackknife_error(
     features_a: Features, features_b: Features, groups_a: Sequence[str], groups_b: Sequence[str]
-) -> float:
+) -> float | None:
     """Standard error of MMD^2 over groups that were drawn as wholes, such as slides.
 
     Each group of ``groups_b`` is left out in turn, in both sets: the jackknife,
-    sqrt((G - 1) / G sum (theta_g - mean theta)^2). Raises ValueError for fewer than two groups, or
-    when leaving one out leaves fewer than two rows.
+    sqrt((G - 1) / G sum (theta_g - mean theta)^2). None where that cannot be told: for a single
+    group, and when without one of them fewer than two rows are left.
     """
     names = sorted(set(groups_b))
-    if len(names) < 2:
-        raise ValueError("an error over groups needs at least two of them")
     kept_a, kept_b = (
         np.array([[group != name for group in groups] for name in names])
         for groups in (groups_a, groups_b)
     )
     if min(kept_a.sum(axis=1).min(), kept_b.sum(axis=1).min()) < 2:
-        raise ValueError("without one of the groups fewer than two rows are left")
+        return None
     left = _estimates(features_a, features_b, kept_a, kept_b)
     return float(np.sqrt((len(names) - 1) * left.var()))
 
