@@ -4,6 +4,7 @@
 PORT ?= 8000
 PYTHON ?=
 OVERRIDE ?=
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
@@ -17,13 +18,14 @@ help: ## this list
 	@echo
 	@echo "  PORT=8000     port of make serve"
 	@echo "  PYTHON=...    the Python to build $(VENV) with, 3.11 or newer"
+	@echo "  JOBS=2        processes of make test at a time"
 	@echo "  OVERRIDE=...  compose files that compose-test reads after docker-compose.yml"
 
 serve: $(VENV)/.installed ## the web service, on port PORT
 	$(BIN)/sian serve --port $(PORT)
 
 test: $(VENV)/.browser ## the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
 
 compose-test: $(VENV)/.installed-dev ## docker-compose.yml on a real engine; needs Docker
 	$(BIN)/python -m tests.compose.run $(addprefix --file ,$(OVERRIDE))
