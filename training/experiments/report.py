@@ -7,6 +7,7 @@ from typing import Any
 
 from training.evaluation.tiles import STRIDE_PX, TILE_PX
 from training.experiments import printed
+from training.experiments.orderings import orderings, orderings_section
 from training.experiments.rows import Row
 from training.experiments.scale import Scale
 from training.methods import METHODS
@@ -34,7 +35,7 @@ class TableKind:
     """What is printed of a table: its title, columns, and the paper's values by row name.
 
     segnet: a SegNet takes part in it. own_width: its generators are compact, as they are.
-    on_test: the test slides are judged.
+    on_test: the test slides are judged. ordered: it is said which of the paper's orderings hold.
     """
 
     title: str
@@ -45,6 +46,7 @@ class TableKind:
     segnet: bool = True
     own_width: bool = False
     on_test: bool = True
+    ordered: bool = False
 
 
 _QUALITY = (
@@ -96,6 +98,7 @@ KINDS: dict[str, TableKind] = {
         "`slide`, another tile of its slide; `none`, the method takes no style. DQ, SQ, PQ and AJI "
         "are of a SegNet trained on real training tiles, applied to the synthetic tiles and scored "
         "against the masks these were drawn from, tile by tile.",
+        ordered=True,
     ),
     "ablations": TableKind(
         "Ablations of the release network, on training slides that were set aside",
@@ -170,9 +173,14 @@ def write_report(
         threads=threads,
         scale=asdict(scale),
         tiling={"tile_px": TILE_PX, "stride_px": STRIDE_PX},
+        **_orderings(KINDS[name], rows),
     )
     page_path.write_text(page(KINDS[name], rows, scale, command), encoding="utf-8")
     return json_path, page_path
+
+
+def _orderings(kind: TableKind, rows: Sequence[Row]) -> dict[str, Any]:
+    return {"orderings": [each.to_json() for each in orderings(rows)]} if kind.ordered else {}
 
 
 def some_of(methods: Sequence[str], among: Sequence[str] = tuple(METHODS)) -> list[str]:
@@ -198,7 +206,10 @@ def page(kind: TableKind, rows: Sequence[Row], scale: Scale, command: str) -> st
         cells.append(str(len(row.seeds)))
         cells += [_cell(row, column, kind) for column in columns]
         lines.append("| " + " | ".join(cells) + " |")
-    lines += ["", _legend(columns, rows) + kind.notes, "", "```sh", command, "```", ""]
+    lines += ["", _legend(columns, rows) + kind.notes, ""]
+    if kind.ordered:
+        lines += [*orderings_section(rows), ""]
+    lines += ["```sh", command, "```", ""]
     return "\n".join(lines)
 
 

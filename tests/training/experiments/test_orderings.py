@@ -1,0 +1,90 @@
+"""The paper's orderings beside the measured ones."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from training.experiments.orderings import PAIRS, Ordering, orderings, orderings_section
+from training.experiments.report import KINDS, page, write_report
+from training.experiments.rows import Row
+from training.experiments.scale import SCALES
+from training.methods import METHODS
+
+
+def row(name: str, *pq: float, source: str = "same", **others: float) -> Row:
+    values = [{"pq": each, **others} for each in pq]
+    return Row(name, METHODS[name].title, tuple(range(len(pq))), values, {"style_source": source})
+
+
+def by_pair(rows: list[Row], measure: str = "pq") -> dict[tuple[str, str], Ordering]:
+    return {(o.first, o.second): o for o in orderings(rows) if o.measure == measure}
+
+
+# The paper prints a PQ of .586 for SIAN, .552 for SPADE, .575 for INST.
+@pytest.mark.parametrize(
+    ("sian", "verdict"),
+    [
+        ((0.60, 0.61, 0.62), "as printed"),
+        ((0.40, 0.41, 0.42), "reversed"),
+        ((0.50, 0.51, 0.52), "open"),
+    ],
+)
+def test_the_verdict_goes_by_the_spread_over_seeds(sian, verdict):
+    found = by_pair([row("sian", *sian), row("spade", 0.50, 0.51, 0.52)])
+    assert found["sian", "spade"].verdict == verdict
+    assert found["sian", "spade"].printed_gain == pytest.approx(0.034)
+
+
+def test_the_margin_is_that_of_a_t_test():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.5, 0.01, 3), rng.normal(0.52, 0.01, 3)
+    margin = by_pair([row("sian", *a), row("spade", *b)])["sian", "spade"].margin
+    interval = stats.ttest_ind(a, b).confidence_interval(0.95)
+    assert margin == pytest.approx((interval.high - interval.low) / 2)
+
+
+def test_one_seed_borrows_the_variance_of_those_with_several():
+    several = [row("sian", 0.60, 0.61, 0.62), row("spade", 0.50, 0.51, 0.52)]
+    found = by_pair([*several, row("inst", 0.55)])
+    assert found["inst", "spade"].margin == pytest.approx(
+        found["sian", "spade"].margin * math.sqrt((1 + 1 / 3) / (2 / 3))
+    )
+    assert orderings([row("sian", 0.6), row("spade", 0.5)]) == []
+
+
+def test_less_distance_is_better():
+    rows = [
+        row("sian", 0.5, 0.5, kid=0.01, fid_768=1.0),
+        row("spade", 0.5, 0.5, kid=0.02, fid_768=0.9),
+    ]
+    verdicts = {o.measure: (o.gain, o.verdict) for o in orderings(rows)}
+    assert verdicts["kid"] == (pytest.approx(0.01), "as printed")
+    assert verdicts["fid_768"] == (pytest.approx(-0.1), "reversed")
+
+
+def test_only_rows_in_the_style_of_the_tile_take_part():
+    rows = [row("sian", 0.6, 0.61), row("sian", 0.1, 0.11, source="slide"), row("spade", 0.5, 0.51)]
+    assert by_pair(rows)["sian", "spade"].gain == pytest.approx(0.1)
+
+
+def test_a_page_says_which_hold(tmp_path):
+    rows = [
+        row("spade", 0.50, 0.51, 0.52),
+        row("sian", 0.60, 0.61, 0.62),
+        row("pix2pix", 0.7, source="none"),
+    ]
+    text = page(KINDS["table1"], rows, SCALES["cpu"], "")
+    lines = [line for line in text.splitlines() if " over " in line and line.startswith("|")]
+    assert [line.split(" | ")[0] for line in lines] == ["| SIAN over pix2pix", "| SIAN over SPADE"]
+    assert "as printed: +0.100 (0.023)" in lines[1]
+    assert "reversed: -0.090 (0.032)" in lines[0]
+    json_path, _ = write_report(tmp_path, "table1", rows, SCALES["cpu"], command="", threads=1)
+    assert '"verdict": "as printed"' in json_path.read_text()
+    assert "orderings" not in page(KINDS["table3"], rows, SCALES["cpu"], "")
+
+
+def test_nothing_is_said_without_seeds_to_tell_by():
+    assert orderings_section([row("sian", 0.6), row("spade", 0.5)]) == []
+    assert len(set(PAIRS)) == len(PAIRS) == 8
