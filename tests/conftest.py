@@ -41,6 +41,9 @@ def _no_settings_from_outside() -> Iterator[None]:
     """Settings of the developer's shell reach neither session fixtures nor child processes."""
     with pytest.MonkeyPatch.context() as patch:
         _clean_environment(patch)
+        # Tests run side by side, and the threads of a child process would spin on cores that
+        # another one needs.
+        patch.setenv("OMP_WAIT_POLICY", "PASSIVE")
         yield
 
 

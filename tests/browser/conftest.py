@@ -11,15 +11,10 @@ from tests.browser.studio import Studio
 from tests.processes import Server
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """These come last: from the first of them on Playwright's event loop runs in this thread, where
-    no test can then run one of its own."""
-    here = Path(__file__).parent
-    items.sort(key=lambda item: here in item.path.parents)
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """One for the tests of a file. As long as it is open Playwright's event loop runs in this
+    thread, where no other can: it must be closed before another file's tests."""
     with sync_playwright() as playwright:
         try:
             path = chromium.executable(playwright)

@@ -9,7 +9,7 @@ from tests.browser.editor.driver import Editor
 from tests.browser.editor.harness import serve
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Of the page with the editor."""
     with serve() as address:
@@ -34,25 +34,25 @@ class _Opened:
             self.complaints.append(request.url)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def _desktop(browser: Browser) -> Iterator[BrowserContext]:
     with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         yield context
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def _phone(browser: Browser) -> Iterator[BrowserContext]:
     options = {"has_touch": True, "device_scale_factor": 2}
     with browser.new_context(viewport={"width": 390, "height": 844}, **options) as context:
         yield context
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def _desktop_page(_desktop: BrowserContext, address: str) -> _Opened:
     return _Opened(_desktop, address)
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def _phone_page(_phone: BrowserContext, address: str) -> _Opened:
     return _Opened(_phone, address)
 
