@@ -6,6 +6,9 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import nn
+
+from training.distributed import Process, synchronise_batch_norm
 
 SCRIPT = """
 import sys
@@ -75,3 +78,16 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
         shared = load_file(tmp_path / f"2-{rank}.safetensors")
         for key, value in alone.items():
             torch.testing.assert_close(shared[key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_batch_norm_is_synchronised_on_several_gpus_alone() -> None:
+    """The layers are exchanged without a GPU; what they then do needs one."""
+
+    def layers(process: Process) -> set[type]:
+        network = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.BatchNorm2d(4)))
+        return {type(layer) for layer in synchronise_batch_norm(network, process).modules()}
+
+    assert nn.SyncBatchNorm in layers(Process(0, 2, torch.device("cuda")))
+    assert nn.BatchNorm2d not in layers(Process(0, 2, torch.device("cuda")))
+    assert nn.SyncBatchNorm not in layers(Process(0, 1, torch.device("cuda")))
+    assert nn.SyncBatchNorm not in layers(Process(0, 2, torch.device("cpu")))

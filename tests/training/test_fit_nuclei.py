@@ -29,7 +29,7 @@ from training.data.fit_nuclei import (
     write_parameters,
 )
 from training.data.monuseg import Slide, read_dataset
-from training.evaluation.tiles import STRIDE_PX, TILE_PX
+from training.evaluation.tiles import TILE_PX, stride_of
 
 TABLE = Path(__file__).parents[2] / "benchmarks" / "results" / "nuclei.json"
 
@@ -79,8 +79,8 @@ def test_tiles_are_cut_by_organ_and_test_slides_are_never_read(tmp_path: Path) -
         "liver": 4,
         POOLED: 5,
     }
-    last = tiles["liver"][-1]
-    np.testing.assert_array_equal(last, labels[STRIDE_PX:, STRIDE_PX:][:TILE_PX, :TILE_PX])
+    last, stride = tiles["liver"][-1], stride_of(TILE_PX)
+    np.testing.assert_array_equal(last, labels[stride:, stride:][:TILE_PX, :TILE_PX])
 
 
 def test_no_training_slide_and_one_too_small_are_refused(tmp_path: Path) -> None:

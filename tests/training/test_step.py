@@ -94,3 +94,16 @@ def test_the_gradient_of_a_term_scales_with_its_weight(
     by_one, by_three = once - nearly_none, thrice - nearly_none
     assert by_one.norm() > 1e-6
     assert (by_three - 3 * by_one).norm() < 1e-3 * by_three.norm()
+
+
+def test_filters_are_channels_last(tiny_config: MakeConfig, vgg: nn.Module) -> None:
+    """The layout in which convolutions are fast, in every network that is trained."""
+    stepper = Stepper(tiny_config(), vgg, ALONE)
+    filters = [
+        value
+        for optimiser in (stepper.optimiser_g, stepper.optimiser_d)
+        for value in optimiser.param_groups[0]["params"]
+        if value.ndim == 4 and min(value.shape[1:3]) > 1
+    ]
+    assert len(filters) > 10
+    assert all(value.is_contiguous(memory_format=torch.channels_last) for value in filters)

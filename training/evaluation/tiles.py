@@ -11,7 +11,7 @@ from model.errors import DataInvalid
 from training.data.monuseg import Slide
 
 TILE_PX = 256
-STRIDE_PX = 248
+"""Side of a tile where nothing else is said."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,38 +37,45 @@ class Plan:
     """A tile of another slide: the style tile of some tile there."""
 
 
-def cut_tiles(slides: Sequence[Slide], *, offset: tuple[int, int] = (0, 0)) -> list[Tile]:
-    """Tiles of 256 x 256 px at stride 248, row by row, slide after slide.
+def stride_of(side_px: int) -> int:
+    """From one tile to the next: 31/32 of their side. MoNuSeg's 1000 px are covered by 4 tiles of
+    256 px, and all but 4 px of them by 8 of 128 px."""
+    return side_px - side_px // 32
 
-    MoNuSeg's 1000 x 1000 px give 4 x 4 a slide, which overlap by 8 px and cover all of it.
+
+def cut_tiles(
+    slides: Sequence[Slide], side_px: int = TILE_PX, *, offset: tuple[int, int] = (0, 0)
+) -> list[Tile]:
+    """Square tiles at ``stride_of`` their side, row by row, slide after slide.
+
     offset: (top, left) of the first tile of a slide.
     Raises DataInvalid for a slide smaller than one tile.
     """
-    tiles = []
+    tiles, stride = [], stride_of(side_px)
     for slide in slides:
         image, labels = slide.image(), slide.labels()
         height, width = labels.shape
-        if min(height, width) < TILE_PX:
+        if min(height, width) < side_px:
             raise DataInvalid(
-                f"Slide {slide.id} is {width} x {height} px, smaller than a tile of {TILE_PX} px. "
+                f"Slide {slide.id} is {width} x {height} px, smaller than a tile of {side_px} px. "
                 "Leave it out of the data folder."
             )
-        for top in range(offset[0], height - TILE_PX + 1, STRIDE_PX):
-            for left in range(offset[1], width - TILE_PX + 1, STRIDE_PX):
-                window = np.s_[top : top + TILE_PX, left : left + TILE_PX]
+        for top in range(offset[0], height - side_px + 1, stride):
+            for left in range(offset[1], width - side_px + 1, stride):
+                window = np.s_[top : top + side_px, left : left + side_px]
                 tiles.append(Tile(slide.id, slide.organ, top, left, image[window], labels[window]))
     return tiles
 
 
-def cut_between(slides: Sequence[Slide]) -> list[Tile]:
-    """Tiles half a stride beside those of ``cut_tiles``, in rows or in columns: 24 a slide of
-    MoNuSeg. None of a slide that has one tile."""
-    half = STRIDE_PX // 2
+def cut_between(slides: Sequence[Slide], side_px: int = TILE_PX) -> list[Tile]:
+    """Tiles half a stride beside those of ``cut_tiles``, in rows or in columns. None of a slide
+    that has one tile."""
+    half = stride_of(side_px) // 2
     return [
         tile
         for slide in slides
         for offset in ((0, half), (half, 0))
-        for tile in cut_tiles([slide], offset=offset)
+        for tile in cut_tiles([slide], side_px, offset=offset)
     ]
 
 
@@ -108,16 +115,17 @@ def _generator(tile: Tile, seed: int) -> np.random.Generator:
 
 def _style_candidates(tiles: Sequence[Tile], index: int, siblings: list[int]) -> list[int]:
     here = tiles[index]
+    side_px = len(here.mask_labels)
     others = [k for k in siblings if k != index]
     if not others:
         raise DataInvalid(
             f"Slide {here.slide_id} gives a single tile, so it has no other tile to take the "
-            f"style from. Use slides of at least {TILE_PX + STRIDE_PX} px on one side."
+            f"style from. Use slides of at least {side_px + stride_of(side_px)} px on one side."
         )
     apart = [
         k
         for k in others
-        if max(abs(tiles[k].top - here.top), abs(tiles[k].left - here.left)) >= TILE_PX
+        if max(abs(tiles[k].top - here.top), abs(tiles[k].left - here.left)) >= side_px
     ]
     return apart or others
 

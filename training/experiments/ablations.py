@@ -13,7 +13,7 @@ from training.experiments.judge import Judge
 from training.experiments.laboratory import Laboratory
 from training.experiments.measures import FeatureSpaces
 from training.experiments.rows import Row
-from training.experiments.table1 import draw_judged, real_segnet
+from training.experiments.table1 import judged_row, real_segnet
 
 _REAL = {
     "real-beside": "real tiles, cut between those that are judged",
@@ -47,21 +47,4 @@ def ablation_table(
     tiles."""
     judge, segnet = Judge(laboratory, spaces), real_segnet(laboratory)
     rows = floors(laboratory, judge, segnet, _REAL)
-    rows[-1] = replace(rows[-1], values=[{**rows[-1].values[0], **judge.appearance()}])
-    for variant in variants:
-        seeds = laboratory.scale.seeds_of(laboratory.methods[variant])
-        drawn = [draw_judged(laboratory, variant, seed, "slide") for seed in seeds]
-        values = [
-            judge.distances(each)
-            | judge.similarity(each)
-            | judge.segmentation(segnet, each)
-            | judge.appearance(each)
-            for each in drawn
-        ]
-        facts = {
-            "style_source": "slide",
-            "tiles": len(judge.tiles),
-            "code": laboratory.code(variant, seeds),
-        }
-        rows.append(Row(variant, laboratory.methods[variant].title, seeds, values, facts))
-    return rows
+    return rows + [judged_row(laboratory, judge, segnet, each, "slide") for each in variants]

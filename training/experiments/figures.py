@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from training.evaluation.report import colour_instances, write_sheet
 from training.evaluation.tiles import Tile
 from training.experiments.laboratory import ImageU8, Laboratory
-from training.experiments.report import some_of
+from training.experiments.report import some_of, tiling_of
 from training.experiments.scale import Scale
 from training.experiments.styles import sources_of
 from training.experiments.table1 import draw_judged
@@ -19,6 +20,7 @@ from training.methods import METHODS
 from training.results import write_results
 
 _CLUSTER_PX = 96
+_SEEN_PX = 192
 _EXAMPLES = 3
 
 
@@ -36,8 +38,11 @@ def write_figures(
         for method in methods
     }
     names = [name_of(figure, laboratory.scale, methods) for figure in _DRAWN]
-    for name, figure in zip(names, _DRAWN.values(), strict=True):
-        figure(folder / f"{name}.png", laboratory.judged, drawn)
+    judged = laboratory.judged
+    shown = {
+        name: [_told(judged[k]) for k in figure(folder / f"{name}.png", judged, drawn)]
+        for name, figure in zip(names, _DRAWN.values(), strict=True)
+    }
     rows = [
         {
             "method": method,
@@ -54,7 +59,8 @@ def write_figures(
         command=command,
         threads=torch.get_num_threads(),
         scale=asdict(laboratory.scale),
-        figures=names,
+        tiling=tiling_of(laboratory.scale),
+        figures=shown,
     )
     return [*(folder / f"{name}.png" for name in names), facts]
 
@@ -64,8 +70,12 @@ def name_of(figure: str, scale: Scale, methods: Sequence[str]) -> str:
     return "-".join([figure, scale.stem, *some_of(methods)])
 
 
-def _organs(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> None:
-    """A column for each organ: the real tile, then SIAN's from its mask."""
+def _told(tile: Tile) -> dict[str, Any]:
+    return {"slide": tile.slide_id, "organ": tile.organ, "top": tile.top, "left": tile.left}
+
+
+def _organs(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
+    """A column for each organ: the real tile, then SIAN's from its mask. Returns the tiles."""
     middle: dict[str, int] = {}
     for organ in sorted({tile.organ for tile in tiles}):
         places = [k for k, tile in enumerate(tiles) if tile.organ == organ]
@@ -76,11 +86,13 @@ def _organs(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) 
         for method in ("sian", "sian-release")
         if method in drawn
     ]
-    write_sheet(path, list(middle), rows)
+    _write(path, list(middle), rows)
+    return list(middle.values())
 
 
-def _methods(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> None:
-    """A row for each of three masks: real tile, mask, and what every method makes of it."""
+def _methods(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
+    """A row for each of three masks: real tile, mask, and what every method makes of it. Returns
+    the tiles."""
     places = [int(k) for k in np.linspace(0, len(tiles) - 1, 2 * _EXAMPLES + 1)[1::2]]
     rows = [
         [
@@ -90,11 +102,12 @@ def _methods(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]])
         ]
         for k in places
     ]
-    write_sheet(path, ["real", "instance mask", *_titles(drawn)], rows)
+    _write(path, ["real", "instance mask", *_titles(drawn)], rows)
+    return places
 
 
-def _clusters(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> None:
-    """The densest clusters of touching nuclei, at twice their size."""
+def _clusters(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
+    """The densest clusters of touching nuclei, close up. Returns their tiles."""
     clusters = [densest_cluster(tile.mask_labels) for tile in tiles]
     densest = sorted(range(len(tiles)), key=lambda k: -clusters[k][0])[:_EXAMPLES]
     rows = []
@@ -103,8 +116,9 @@ def _clusters(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]
         window = np.s_[top : top + _CLUSTER_PX, left : left + _CLUSTER_PX]
         pictures = [colour_instances(tiles[k].mask_labels), tiles[k].image_u8]
         pictures += [images[k] for images in drawn.values()]
-        rows.append([_magnified(picture[window]) for picture in pictures])
-    write_sheet(path, ["instance mask", "real", *_titles(drawn)], rows)
+        rows.append([picture[window] for picture in pictures])
+    _write(path, ["instance mask", "real", *_titles(drawn)], rows)
+    return densest
 
 
 _DRAWN = {"figure1": _organs, "figure4": _methods, "figure5": _clusters}
@@ -128,8 +142,17 @@ def densest_cluster(mask_labels: NDArray[np.int32]) -> tuple[int, int, int]:
     return int(windows.max()), int(tops[middle]), int(lefts[middle])
 
 
-def _magnified(picture: ImageU8) -> ImageU8:
-    return np.asarray(picture.repeat(2, axis=0).repeat(2, axis=1), np.uint8)
+def _write(path: Path, titles: Sequence[str], rows: Sequence[Sequence[ImageU8]]) -> None:
+    """A sheet of pictures, each pixel enlarged to a square until they are large enough to see."""
+    times = -(-_SEEN_PX // rows[0][0].shape[0])
+    large = [
+        [
+            np.asarray(picture.repeat(times, axis=0).repeat(times, axis=1), np.uint8)
+            for picture in row
+        ]
+        for row in rows
+    ]
+    write_sheet(path, titles, large)
 
 
 def _titles(drawn: dict[str, list[ImageU8]]) -> list[str]:

@@ -23,7 +23,8 @@ same slides, nothing synthetic. The second shows how far apart slides are."""
 def floors(
     laboratory: Laboratory, judge: Judge, segnet: Path, titles: Mapping[str, str] = REAL
 ) -> list[Row]:
-    """What real tiles reach: others against the judged ones, and SegNet on the judged."""
+    """What real tiles reach: others against the judged ones; SegNet on the judged, and how these
+    differ from another tile of the slide."""
     facts = {"style_source": None, "tiles": len(judge.tiles)}
     others = {
         "real-beside": laboratory.beside_judged,
@@ -34,7 +35,8 @@ def floors(
         for name, tiles in others.items()
         if len(tiles) > 1
     ]
-    return [*rows, Row("real", titles["real"], (0,), [judge.segmentation(segnet)], facts)]
+    judged = judge.segmentation(segnet) | judge.appearance()
+    return [*rows, Row("real", titles["real"], (0,), [judged], facts)]
 
 
 def floors_by_organ(laboratory: Laboratory, judge: Judge) -> list[Row]:

@@ -124,11 +124,11 @@ class Laboratory:
 
     @cached_property
     def training_tiles(self) -> list[Tile]:
-        return cut_tiles([slide for slide in self.found if slide.split == "train"])
+        return cut_tiles([s for s in self.found if s.split == "train"], self.scale.tile_px)
 
     @cached_property
     def test_tiles(self) -> list[Tile]:
-        return cut_tiles([slide for slide in self.found if slide.split == "test"])
+        return cut_tiles([s for s in self.found if s.split == "test"], self.scale.tile_px)
 
     @cached_property
     def plan(self) -> Plan:
@@ -146,7 +146,7 @@ class Laboratory:
         found: list[Tile] = []
         for slide in self.found:
             wanted = sum(tile.slide_id == slide.id for tile in self.judged)
-            between = cut_between([slide]) if wanted else []
+            between = cut_between([slide], self.scale.tile_px) if wanted else []
             chosen = draw.choice(len(between), min(wanted, len(between)), replace=False)
             found += [between[k] for k in sorted(chosen)]
         return found

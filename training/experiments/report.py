@@ -5,29 +5,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from training.evaluation.tiles import STRIDE_PX, TILE_PX
+from training.evaluation.tiles import stride_of
 from training.experiments import printed
+from training.experiments.columns import (
+    APPEARANCE,
+    DISTANCES,
+    KID_ERROR,
+    QUALITY,
+    SSIM,
+    Column,
+)
 from training.experiments.orderings import orderings, orderings_section
 from training.experiments.rows import Row
 from training.experiments.scale import Scale
 from training.methods import METHODS
 from training.results import write_results
-
-
-@dataclass(frozen=True)
-class Column:
-    """measure: its key in the rows. None: the column has the values that the paper prints.
-
-    printed: its key in the paper's table, None if not there. deviation: whether the one over the
-    seeds is shown.
-    """
-
-    title: str
-    measure: str | None
-    printed: str | None = None
-    digits: int = 3
-    factor: float = 1.0
-    deviation: bool = True
 
 
 @dataclass(frozen=True)
@@ -49,33 +41,24 @@ class TableKind:
     ordered: bool = False
 
 
-_QUALITY = (
-    Column("DQ", "dq", "dq"),
-    Column("SQ", "sq", "sq"),
-    Column("PQ", "pq", "pq"),
-    Column("AJI", "aji"),
-)
-
-_DISTANCES = (
-    Column("FID-768", "fid_768"),
-    Column("FID-1280", "fid_1280"),
-    Column("FID-2048", "fid_2048", None, 1),
-    Column("FID-2048 in the paper", None, "fid", 1),
-    Column("FID-Lite0", "fid_lite0_1280"),
-    Column("KID-768 x 1000", "kid", factor=1000),
-    Column("spread of KID-768 x 1000", "kid_deviation", factor=1000, deviation=False),
-    Column("error of KID-768 x 1000 over slides", "kid_error", factor=1000, deviation=False),
-)
-
 _ON_DISTANCES = (
     "FID-768, -1280 and -2048 are Frechet distances between features of the Inception of 2015 "
     "(Mixed_6e, Mixed_7a, pool3), FID-Lite0 between those of EfficientNet-Lite0; the paper's are "
     "of the 2048 features, of an unknown number of tiles. Much of a Frechet distance of so few "
     "tiles is bias, less of it for a method whose tiles vary less: it can put a poorer method "
     "first. KID-768, the kernel distance between the 768 features, has no such bias. Its spread is "
-    "the standard deviation over 100 random subsets of half the tiles, for these slides only; its "
-    "error over slides, the jackknife's, says how far other slides could have moved it. Both are "
-    "means over the seeds. "
+    "the standard deviation over 100 random subsets of half the tiles, for these slides only, a "
+    "mean over the seeds. "
+)
+
+_OVER_SLIDES = (
+    "The error of KID over slides, the jackknife's, says how far other slides could have moved it; "
+    "a mean over the seeds. "
+)
+
+_ON_APPEARANCE = (
+    "Lab distance, gradient energy and haematoxylin AUC as in `sian evaluate`; in the last row of "
+    "real tiles, those of the judged tiles themselves. "
 )
 
 _CHOSEN_ON_TEST = (
@@ -90,60 +73,57 @@ _ONE_SEED = (
 KINDS: dict[str, TableKind] = {
     "table1": TableKind(
         "Table 1: image quality on the test slides",
-        (*_DISTANCES, Column("SSIM", "ssim", "ssim"), *_QUALITY),
+        (*DISTANCES, SSIM, *QUALITY, *APPEARANCE),
         printed.TABLE_1,
         ("style_source", "tiles"),
         _ON_DISTANCES
+        + _OVER_SLIDES
         + "Style: `same`, the real tile of the mask, as the paper's reconstruction measures imply; "
         "`slide`, another tile of its slide; `none`, the method takes no style. DQ, SQ, PQ and AJI "
         "are of a SegNet trained on real training tiles, applied to the synthetic tiles and scored "
-        "against the masks these were drawn from, tile by tile.",
+        "against the masks these were drawn from, tile by tile. "
+        + _ON_APPEARANCE
+        + "They are taken against another tile of the slide in every row: a method that does not "
+        "follow the style is far from it.",
         ordered=True,
     ),
     "ablations": TableKind(
         "Ablations of the release network, on training slides that were set aside",
-        (
-            *_DISTANCES,
-            Column("SSIM", "ssim"),
-            *_QUALITY,
-            Column("Lab distance", "lab", digits=2),
-            Column("gradient energy", "energy", digits=2),
-            Column("haematoxylin AUC", "auc"),
-        ),
+        (*DISTANCES, SSIM, *QUALITY, *APPEARANCE),
         {},
         ("style_source", "tiles"),
         _ON_DISTANCES
+        + _OVER_SLIDES
         + "The last training slide of every organ that has two was set aside: nothing saw it, and "
         "its tiles are judged, each drawn from its mask in the style of another tile of its slide. "
-        "The test slides take no part. DQ, SQ, PQ and AJI as in table 1; Lab distance, gradient "
-        "energy and haematoxylin AUC as in `sian evaluate`, in the row of the judged real tiles "
-        "against another tile of the slide too. By chance alone one run in twenty lies more than "
-        "five standard deviations of three runs from their mean (Student's t, 2 degrees of "
-        "freedom), in each of the columns: a row of one seed says little unless it differs from "
-        "`release` by more than that.",
+        "The test slides take no part. DQ, SQ, PQ and AJI as in table 1. "
+        + _ON_APPEARANCE
+        + "By chance alone one run in twenty lies more than five standard deviations of three runs "
+        "from their mean (Student's t, 2 degrees of freedom), in each of the columns: a row of one "
+        "seed says little unless it differs from `release` by more than that.",
         own_width=True,
         on_test=False,
     ),
     "table2": TableKind(
         "Table 2: distances by organ",
-        _DISTANCES,
+        tuple(column for column in DISTANCES if column != KID_ERROR),
         {},
         ("organ", "style_source", "slides", "tiles"),
         _ON_DISTANCES
-        + "An organ has far fewer tiles than there are features, of one to three slides: compare "
-        "by KID, and no closer than the rows of real tiles suggest. An organ with one judged tile "
-        "has no row.",
+        + "An organ has far fewer tiles than there are features, of one to three slides, which are "
+        "too few to tell how far other slides could have moved its KID: compare by KID, and no "
+        "closer than the rows of real tiles suggest. An organ with one judged tile has no row.",
         segnet=False,
     ),
     "table3": TableKind(
         "Table 3: SegNet with synthetic training tiles, on the real test tiles",
-        _QUALITY,
+        QUALITY,
         printed.TABLE_3,
         ("synthetic",),
         "Every row from the second on has traditional augmentation. All SegNets take the same "
         "number of steps: with synthetic tiles they see each real one less often, which can cost "
-        "more than the added tiles bring. Scores are means over tiles of 256 px; nuclei are cut at "
-        "the borders of the tiles.",
+        "more than the added tiles bring. Scores are means over tiles, at whose borders nuclei are "
+        "cut.",
     ),
 }
 
@@ -172,11 +152,16 @@ def write_report(
         command=command,
         threads=threads,
         scale=asdict(scale),
-        tiling={"tile_px": TILE_PX, "stride_px": STRIDE_PX},
+        tiling=tiling_of(scale),
         **_orderings(KINDS[name], rows),
     )
     page_path.write_text(page(KINDS[name], rows, scale, command), encoding="utf-8")
     return json_path, page_path
+
+
+def tiling_of(scale: Scale) -> dict[str, int]:
+    """How slides were cut into tiles."""
+    return {"tile_px": scale.tile_px, "stride_px": stride_of(scale.tile_px)}
 
 
 def _orderings(kind: TableKind, rows: Sequence[Row]) -> dict[str, Any]:
@@ -208,7 +193,7 @@ def page(kind: TableKind, rows: Sequence[Row], scale: Scale, command: str) -> st
         lines.append("| " + " | ".join(cells) + " |")
     lines += ["", _legend(columns, rows) + kind.notes, ""]
     if kind.ordered:
-        lines += [*orderings_section(rows), ""]
+        lines += orderings_section(rows)
     lines += ["```sh", command, "```", ""]
     return "\n".join(lines)
 
@@ -233,7 +218,8 @@ def _budget(kind: TableKind, rows: Sequence[Row], scale: Scale) -> str:
             f" SegNet: width {scale.segnet_width}, {scale.segnet_steps} steps of "
             f"{scale.segnet_batch} crops of {scale.segnet_crop_px} px."
         )
-    return f"{text} Judged tiles: {TILE_PX} px a side, {STRIDE_PX} px apart."
+    tiling = tiling_of(scale)
+    return f"{text} Judged tiles: {tiling['tile_px']} px a side, {tiling['stride_px']} px apart."
 
 
 def _has_release(rows: Sequence[Row]) -> bool:
@@ -264,10 +250,10 @@ def _cell(row: Row, column: Column, kind: TableKind) -> str:
     mean, deviation = row.mean(column.measure), row.deviation(column.measure)
     if mean is None:
         return ""
-    text = f"{column.factor * mean:.{column.digits}f}"
+    text = column.text(mean)
     if deviation is not None and column.deviation:
-        text += f" ± {column.factor * deviation:.{column.digits}f}"
-    return text if said is None else f"{text} ({said})"
+        text += f" ± {column.text(deviation)}"
+    return text if said is None else f"{text} ({said:.{column.digits}f})"
 
 
 def _printed(row: Row, column: Column, kind: TableKind) -> float | None:

@@ -20,8 +20,9 @@ class Scale:
     shrink_compact: the networks too that are compact as they are.
     crop_px, batch, steps: of every generator. The grid of crops has a stride of half a crop.
     bn_batches: for the batch norm statistics of the finished networks.
-    test_tiles: judged tiles; None = all 224.
-    segnet_width, segnet_crop_px, segnet_steps: of every SegNet.
+    test_tiles: judged tiles; None = all.
+    segnet_width, segnet_crop_px, segnet_steps: of every SegNet; its crops are no larger than the
+        tiles.
     synthetic: tiles that each method adds to the training set in table 3.
     seeds: runs of a method that is repeated; others have the first only.
     note, caveat: printed with every result; the note, only if nothing was changed.
@@ -45,6 +46,12 @@ class Scale:
     caveat: str = ""
     shrink_compact: bool = False
     changed: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def tile_px(self) -> int:
+        """Side of the judged and of the synthetic tiles: that of the training crops. The networks
+        that start from a learned square would stretch it in larger ones, others would not."""
+        return self.crop_px
 
     def with_options(self, **options: Any) -> "Scale":
         """A copy with the options that are not None; its note names those that are no longer the
@@ -77,6 +84,7 @@ class Scale:
             steps=self.steps,
             discriminator_width=self.width,
             bn_batches=self.bn_batches,
+            bn_px=self.tile_px,
             seed=seed,
         )
 
@@ -84,7 +92,7 @@ class Scale:
         """A SegNet at this scale."""
         return SegNetConfig(
             width=self.segnet_width,
-            crop_px=self.segnet_crop_px,
+            crop_px=min(self.segnet_crop_px, self.tile_px),
             batch_size=self.segnet_batch,
             steps=self.segnet_steps,
             augment=augment,
@@ -126,7 +134,7 @@ SCALES: dict[str, Scale] = {
         segnet_crop_px=128,
         segnet_batch=8,
         segnet_steps=1_500,
-        synthetic=500,
+        synthetic=2_000,
         seeds=(0, 1, 2),
         note="What two CPU cores can pay, the same number of crops and steps for every method: a "
         "46th of the published number of crops, of half their side, at a quarter of the width.",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.nuclei import random_mask
 from model.nuclei_statistics import organ_statistics
 from training.evaluation.protocol import TileModel
-from training.evaluation.tiles import TILE_PX, Tile
+from training.evaluation.tiles import Tile
 from training.experiments.identity import digest
 from training.experiments.laboratory import Laboratory, TileSet
 from training.experiments.pictures import Pictures
@@ -34,7 +34,7 @@ def judged_set(laboratory: Laboratory, source: StyleSource) -> TileSet:
     """Every judged tile from its own mask, in the style that ``source`` says."""
     tiles, plan = laboratory.test_tiles, laboratory.plan
     places = plan.styles if source == "slide" else plan.tiles
-    styles = [style_image(laboratory, tiles[place]) for place in places]
+    styles = [tiles[place].image_u8 for place in places]
 
     def draw(model: TileModel, k: int) -> NDArray[np.uint8]:
         style = model.encode_style(styles[k])
@@ -47,14 +47,6 @@ def judged_set(laboratory: Laboratory, source: StyleSource) -> TileSet:
     return TileSet(f"test-{source}", origins, draw)
 
 
-def style_image(laboratory: Laboratory, tile: Tile) -> NDArray[np.uint8]:
-    """The middle of a tile, of the size of the crops that the style encoders were trained on: one
-    that resizes what it is shown would see nuclei of another size in the whole tile."""
-    side = min(laboratory.scale.crop_px, TILE_PX)
-    first = (TILE_PX - side) // 2
-    return tile.image_u8[first : first + side, first : first + side]
-
-
 def organ_styles(laboratory: Laboratory) -> dict[str, NDArray[np.uint8]]:
     """One style image for each training organ, of the middle tile of its first slide."""
     by_organ: dict[str, list[Tile]] = {}
@@ -62,10 +54,7 @@ def organ_styles(laboratory: Laboratory) -> dict[str, NDArray[np.uint8]]:
         same_slide = by_organ.setdefault(tile.organ, [])
         if not same_slide or same_slide[0].slide_id == tile.slide_id:
             same_slide.append(tile)
-    return {
-        organ: style_image(laboratory, tiles[len(tiles) // 2])
-        for organ, tiles in sorted(by_organ.items())
-    }
+    return {organ: tiles[len(tiles) // 2].image_u8 for organ, tiles in sorted(by_organ.items())}
 
 
 class RandomMasks:
@@ -77,9 +66,12 @@ class RandomMasks:
 
     def __init__(self, laboratory: Laboratory, organs: Sequence[str]) -> None:
         self._organs, self._sitting = list(organs), laboratory.sitting
+        self._side_px = laboratory.scale.tile_px
         statistics = {organ: asdict(organ_statistics(organ)) for organ in organs}
         count = laboratory.scale.synthetic
-        origins = [digest(DRAWING, statistics[self.organ(k)], TILE_PX, k) for k in range(count)]
+        origins = [
+            digest(DRAWING, statistics[self.organ(k)], self._side_px, k) for k in range(count)
+        ]
         self._kept = Pictures(laboratory.folder / "random-masks", origins)
 
     @property
@@ -92,7 +84,8 @@ class RandomMasks:
     def __getitem__(self, k: int) -> NDArray[np.int32]:
         if not self._kept.has(k):
             self._sitting.go_on("the random masks")
-            drawn = random_mask(organ_statistics(self.organ(k)), TILE_PX, TILE_PX, seed=k)
+            side_px, statistics = self._side_px, organ_statistics(self.organ(k))
+            drawn = random_mask(statistics, side_px, side_px, seed=k)
             self._kept.keep(k, drawn.astype(np.uint16))
         return self._kept.read(k).astype(np.int32)
 

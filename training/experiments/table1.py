@@ -28,19 +28,29 @@ def table_1(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
     rows = floors(laboratory, judge, segnet)
     for method in methods:
         for source in sources_of(laboratory.methods[method]):
-            seeds = laboratory.scale.seeds_of(laboratory.methods[method])
-            drawn = [draw_judged(laboratory, method, seed, source) for seed in seeds]
-            values = [
-                judge.distances(each) | judge.similarity(each) | judge.segmentation(segnet, each)
-                for each in drawn
-            ]
-            facts = {
-                "style_source": source,
-                "tiles": len(judge.tiles),
-                "code": laboratory.code(method, seeds),
-            }
-            rows.append(Row(method, laboratory.methods[method].title, seeds, values, facts))
+            rows.append(judged_row(laboratory, judge, segnet, method, source))
     return rows
+
+
+def judged_row(
+    laboratory: Laboratory, judge: Judge, segnet: Path, method: str, source: StyleSource
+) -> Row:
+    """Everything that is measured of a method's tiles of the judged masks, over its seeds."""
+    seeds = laboratory.scale.seeds_of(laboratory.methods[method])
+    drawn = [draw_judged(laboratory, method, seed, source) for seed in seeds]
+    values = [
+        judge.distances(each)
+        | judge.similarity(each)
+        | judge.segmentation(segnet, each)
+        | judge.appearance(each)
+        for each in drawn
+    ]
+    facts = {
+        "style_source": source,
+        "tiles": len(judge.tiles),
+        "code": laboratory.code(method, seeds),
+    }
+    return Row(method, laboratory.methods[method].title, seeds, values, facts)
 
 
 def table_2(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str]) -> list[Row]:

@@ -281,7 +281,7 @@ def test_every_method_is_drawn_in_the_same_precision(
 
 
 def test_tiles_beside_the_judged_are_as_many_of_each_slide(laboratory: Make) -> None:
-    now = laboratory(test_tiles=5)
+    now = laboratory(test_tiles=5, crop_px=256)
     assert Counter(t.slide_id for t in now.beside_judged) == Counter(t.slide_id for t in now.judged)
     places = {(tile.slide_id, tile.top, tile.left) for tile in now.test_tiles}
     for tile in now.beside_judged:

@@ -46,3 +46,18 @@ def test_a_changed_scale_says_so() -> None:
     assert paper.with_options(steps=9_200) == paper
     assert SCALES["smoke"].with_options(steps=10).caveat == "Its numbers mean nothing."
     assert paper.stem == "paper"
+
+
+@pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
+def test_networks_are_judged_at_the_size_they_were_trained_at(scale) -> None:
+    assert scale.tile_px == scale.crop_px
+    assert {scale.train_config(method, seed=0).bn_px for method in METHODS} == {scale.tile_px}
+
+
+def test_a_segnet_has_no_larger_crops_than_there_are_tiles() -> None:
+    scale = SCALES["cpu"]
+    sides = {
+        crop: scale.with_options(crop_px=crop).segnet_config(augment=True, seed=0).crop_px
+        for crop in (64, 128, 256)
+    }
+    assert sides == {64: 64, 128: 128, 256: 128}

@@ -11,8 +11,8 @@ from model.errors import ParameterInvalid, RunUnfinished
 from tests.training.experiments.stand_ins import Blocks, spaces
 from training.experiments.judge import Judge
 from training.experiments.laboratory import Laboratory
-from training.experiments.styles import RandomMasks, organ_styles, style_image
-from training.experiments.table1 import table_1, table_2
+from training.experiments.styles import RandomMasks, organ_styles
+from training.experiments.table1 import draw_judged, table_1, table_2
 from training.experiments.table3 import table_3
 from training.segmentation.data import Annotated
 
@@ -178,11 +178,16 @@ class TestTable3:
             assert any(np.array_equal(added.image_u8, each) for each in of_organ)
 
 
-def test_styles_are_as_large_as_the_training_crops(copying: Make) -> None:
-    now = copying(crop_px=64)
-    (tile, *_) = now.judged
-    assert np.array_equal(style_image(now, tile), tile.image_u8[96:160, 96:160])
-    assert np.array_equal(style_image(copying(crop_px=256), tile), tile.image_u8)
+@pytest.mark.parametrize("crop_px", [64, 128])
+def test_everything_drawn_is_as_large_as_the_training_crops(copying: Make, crop_px: int) -> None:
+    now = copying(crop_px=crop_px)
+    shape = (crop_px, crop_px)
+    styles = organ_styles(now)
+    judged = draw_judged(now, "spade", 0, "same").images
+    drawn = [*judged, *styles.values()]
+    assert {image.shape for image in drawn} == {(*shape, 3)}
+    assert RandomMasks(now, list(styles))[0].shape == shape
+    assert {tile.mask_labels.shape for tile in [*now.judged, *now.beside_judged]} == {shape}
 
 
 def test_few_tiles_of_several_slides_tell_no_error(copying: Make, tmp_path: Path) -> None:
