@@ -132,7 +132,7 @@ def densest_cluster(mask_labels: NDArray[np.int32]) -> tuple[int, int, int]:
         here, there = np.moveaxis(mask_labels, axis, 0)[:-1], np.moveaxis(mask_labels, axis, 0)[1:]
         np.moveaxis(contact, axis, 0)[:-1] += (here != there) & (here > 0) & (there > 0)
     summed = np.pad(contact.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    side = _CLUSTER_PX
+    side = min(_CLUSTER_PX, *mask_labels.shape)
     windows = (
         summed[side:, side:] - summed[:-side, side:] - summed[side:, :-side]
         + summed[:-side, :-side]

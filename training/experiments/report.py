@@ -214,9 +214,10 @@ def _budget(kind: TableKind, rows: Sequence[Row], scale: Scale) -> str:
             "discriminator on VGG19 features besides."
         )
     if kind.segnet:
+        segnet = scale.segnet_config(augment=True, seed=0)
         text += (
-            f" SegNet: width {scale.segnet_width}, {scale.segnet_steps} steps of "
-            f"{scale.segnet_batch} crops of {scale.segnet_crop_px} px."
+            f" SegNet: width {segnet.width}, {segnet.steps} steps of {segnet.batch_size} crops of "
+            f"{segnet.crop_px} px."
         )
     tiling = tiling_of(scale)
     return f"{text} Judged tiles: {tiling['tile_px']} px a side, {tiling['stride_px']} px apart."

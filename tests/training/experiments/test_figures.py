@@ -21,6 +21,8 @@ def test_the_densest_cluster_is_where_nuclei_touch_most() -> None:
     assert abs(top + 48 - 135) <= 1  # in the middle of the window
     assert abs(left + 48 - 130) <= 1
     assert densest_cluster(np.ones((128, 128), np.int32))[0] == 0
+    small = np.repeat([[1, 2]], 32, axis=1).repeat(64, axis=0).astype(np.int32)
+    assert densest_cluster(small) == (64, 0, 0)  # no smaller window than the tile
 
 
 def test_figures_of_other_options_or_some_methods_replace_no_others() -> None:
