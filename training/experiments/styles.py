@@ -48,13 +48,21 @@ def judged_set(laboratory: Laboratory, source: StyleSource) -> TileSet:
 
 
 def organ_styles(laboratory: Laboratory) -> dict[str, NDArray[np.uint8]]:
-    """One style image for each training organ, of the middle tile of its first slide."""
+    """One style image for each training organ: the tile nearest the middle of its first slide."""
     by_organ: dict[str, list[Tile]] = {}
     for tile in laboratory.training_tiles:
         same_slide = by_organ.setdefault(tile.organ, [])
         if not same_slide or same_slide[0].slide_id == tile.slide_id:
             same_slide.append(tile)
-    return {organ: tiles[len(tiles) // 2].image_u8 for organ, tiles in sorted(by_organ.items())}
+    return {organ: _middle(tiles).image_u8 for organ, tiles in sorted(by_organ.items())}
+
+
+def _middle(tiles: Sequence[Tile]) -> Tile:
+    """Of the tiles of a slide, row by row; the first of several that are as near."""
+    last = tiles[-1]
+    return min(
+        tiles, key=lambda tile: abs(2 * tile.top - last.top) + abs(2 * tile.left - last.left)
+    )
 
 
 class RandomMasks:

@@ -178,6 +178,18 @@ class TestTable3:
             assert any(np.array_equal(added.image_u8, each) for each in of_organ)
 
 
+def test_styles_are_of_the_middle_of_a_slide(copying: Make) -> None:
+    """Slides of 504 px have four by four tiles of 128 px, 124 px apart."""
+    now = copying(crop_px=128)
+    places = {
+        (tile.top, tile.left)
+        for style in organ_styles(now).values()
+        for tile in now.training_tiles
+        if np.array_equal(tile.image_u8, style)
+    }
+    assert places == {(124, 124)}
+
+
 @pytest.mark.parametrize("crop_px", [64, 128])
 def test_everything_drawn_is_as_large_as_the_training_crops(copying: Make, crop_px: int) -> None:
     now = copying(crop_px=crop_px)
