@@ -62,7 +62,7 @@ def _one_torch_thread() -> None:
 
 @pytest.fixture(scope="session")
 def test_data() -> Path:
-    """The folder with data/monuseg/ and weights/."""
+    """The folder with data/monuseg/ and weights/, and perhaps the paper's text, paper/sian.txt."""
     if _TEST_DATA is None:
         reason = "needs MoNuSeg and pretrained weights: set SIAN_TEST_DATA (docs/training.md)"
         if _IN_CI:

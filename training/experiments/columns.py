@@ -24,6 +24,8 @@ class Column:
 
 
 FID_768 = Column("FID-768", "fid_768")
+FID_1280 = Column("FID-1280", "fid_1280")
+FID_LITE0 = Column("FID-Lite0", "fid_lite0_1280")
 FID_2048 = Column("FID-2048", "fid_2048", None, 1)
 KID = Column("KID-768 x 1000", "kid", factor=1000)
 KID_ERROR = Column("error of KID-768 x 1000 over slides", "kid_error", factor=1000, deviation=False)
@@ -31,10 +33,10 @@ SSIM = Column("SSIM", "ssim", "ssim")
 
 DISTANCES = (
     FID_768,
-    Column("FID-1280", "fid_1280"),
+    FID_1280,
     FID_2048,
     Column("FID-2048 in the paper", None, "fid", 1),
-    Column("FID-Lite0", "fid_lite0_1280"),
+    FID_LITE0,
     KID,
     Column("spread of KID-768 x 1000", "kid_deviation", factor=1000, deviation=False),
     KID_ERROR,

@@ -14,7 +14,7 @@ from training.evaluation.tiles import Tile
 from training.experiments.laboratory import ImageU8, Laboratory
 from training.experiments.report import some_of, tiling_of
 from training.experiments.scale import Scale
-from training.experiments.styles import sources_of
+from training.experiments.styles import middle_of, sources_of
 from training.experiments.table1 import draw_judged
 from training.methods import METHODS
 from training.results import write_results
@@ -75,11 +75,15 @@ def _told(tile: Tile) -> dict[str, Any]:
 
 
 def _organs(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
-    """A column for each organ: the real tile, then SIAN's from its mask. Returns the tiles."""
+    """A column for each organ: the real tile nearest the middle of its first slide, then SIAN's
+    from its mask. Returns the tiles."""
+    slides: dict[str, str] = {}
+    for tile in tiles:
+        slides.setdefault(tile.organ, tile.slide_id)
     middle: dict[str, int] = {}
-    for organ in sorted({tile.organ for tile in tiles}):
-        places = [k for k, tile in enumerate(tiles) if tile.organ == organ]
-        middle[organ] = places[len(places) // 2]
+    for organ, slide_id in sorted(slides.items()):
+        places = [k for k, tile in enumerate(tiles) if tile.slide_id == slide_id]
+        middle[organ] = places[middle_of([tiles[k] for k in places])]
     rows = [[tiles[k].image_u8 for k in middle.values()]]
     rows += [
         [drawn[method][k] for k in middle.values()]
@@ -107,9 +111,13 @@ def _methods(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]])
 
 
 def _clusters(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
-    """The densest clusters of touching nuclei, close up. Returns their tiles."""
+    """The densest clusters of touching nuclei, each of another slide, close up. Returns their
+    tiles."""
     clusters = [densest_cluster(tile.mask_labels) for tile in tiles]
-    densest = sorted(range(len(tiles)), key=lambda k: -clusters[k][0])[:_EXAMPLES]
+    of_slides: dict[str, int] = {}
+    for k in sorted(range(len(tiles)), key=lambda k: -clusters[k][0]):
+        of_slides.setdefault(tiles[k].slide_id, k)
+    densest = list(of_slides.values())[:_EXAMPLES]
     rows = []
     for k in densest:
         _, top, left = clusters[k]

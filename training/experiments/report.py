@@ -114,6 +114,7 @@ KINDS: dict[str, TableKind] = {
         "too few to tell how far other slides could have moved its KID: compare by KID, and no "
         "closer than the rows of real tiles suggest. An organ with one judged tile has no row.",
         segnet=False,
+        ordered=True,
     ),
     "table3": TableKind(
         "Table 3: SegNet with synthetic training tiles, on the real test tiles",

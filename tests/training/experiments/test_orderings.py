@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from training.experiments.orderings import PAIRS, Ordering, orderings, orderings_section
-from training.experiments.printed import TABLE_1
+from training.experiments.printed import TABLE_1, TABLE_2
 from training.experiments.report import KINDS, page, write_report
 from training.experiments.rows import Row
 from training.experiments.scale import SCALES
@@ -19,6 +19,13 @@ from training.methods import METHODS
 def row(name: str, *pq: float, source: str = "same", **others: float) -> Row:
     values = [{"pq": each, **others} for each in pq]
     return Row(name, METHODS[name].title, tuple(range(len(pq))), values, {"style_source": source})
+
+
+def of_organ(name: str, organ: str, *kid: float) -> Row:
+    facts = {"style_source": "same", "organ": organ}
+    return Row(
+        name, METHODS[name].title, tuple(range(len(kid))), [{"kid": each} for each in kid], facts
+    )
 
 
 def by_pair(rows: list[Row], measure: str = "pq") -> dict[tuple[str, str], Ordering]:
@@ -63,12 +70,14 @@ def test_one_seed_borrows_the_variance_of_those_with_several():
 
 def test_less_distance_is_better():
     rows = [
-        row("sian", 0.5, 0.5, kid=0.01, fid_768=1.0),
-        row("spade", 0.5, 0.5, kid=0.02, fid_768=0.9),
+        row("sian", 0.5, 0.5, kid=0.01, fid_768=1.0, fid_1280=20.0, fid_lite0_1280=150.0),
+        row("spade", 0.5, 0.5, kid=0.02, fid_768=0.9, fid_1280=30.0, fid_lite0_1280=140.0),
     ]
     verdicts = {o.measure: (o.gain, o.verdict) for o in orderings(rows)}
     assert verdicts["kid"] == (pytest.approx(0.01), "as printed")
     assert verdicts["fid_768"] == (pytest.approx(-0.1), "reversed")
+    assert verdicts["fid_1280"] == (pytest.approx(10), "as printed")
+    assert verdicts["fid_lite0_1280"] == (pytest.approx(-10), "reversed")
 
 
 def test_only_rows_in_the_style_of_the_tile_take_part():
@@ -119,6 +128,42 @@ def test_a_page_says_which_hold(tmp_path):
         ("spade", "pix2pix", "reversed"),
     ]
     assert "orderings" not in page(KINDS["table3"], rows, SCALES["cpu"], "")
+
+
+def test_organs_are_held_apart(tmp_path):
+    floor = Row("real", "real tiles", (0,), [{"kid": 0.0}], {"organ": "lung", "tiles": 128})
+    rows = [
+        floor,
+        of_organ("spade", "lung", 0.50, 0.51, 0.52),
+        of_organ("spade", "brain", 0.50, 0.60, 0.70),
+        of_organ("sian", "lung", 0.55, 0.56, 0.57),
+        of_organ("sian", "brain", 0.45, 0.55, 0.65),
+        of_organ("inst", "lung", 0.4),
+        of_organ("sian-release", "lung", 0.1),
+    ]
+    found = {(o.first, o.second, o.organ): o for o in orderings(rows)}
+    assert {key: o.verdict for key, o in found.items()} == {
+        ("sian", "spade", "lung"): "reversed",
+        ("sian", "spade", "brain"): "open",
+        ("sian-release", "spade", "lung"): "ahead",
+    }
+    lung = TABLE_2["spade"]["lung"] - TABLE_2["sian"]["lung"]
+    assert found["sian", "spade", "lung"].printed_gain == pytest.approx(lung)
+    assert found["sian", "spade", "brain"].margin == pytest.approx(
+        10 * found["sian", "spade", "lung"].margin
+    )
+    lines = page(KINDS["table2"], rows, SCALES["cpu"], "").splitlines()
+    assert [line.split(" | ")[0] for line in lines if " over " in line and line[0] == "|"] == [
+        "| SIAN over SPADE, brain",
+        "| SIAN over SPADE, lung",
+        "| SIAN release over SPADE, lung",
+    ]
+    json_path, _ = write_report(tmp_path, "table2", rows, SCALES["cpu"], command="", threads=1)
+    assert [o["organ"] for o in json.loads(json_path.read_text())["orderings"]] == [
+        "lung",
+        "lung",
+        "brain",
+    ]
 
 
 def test_nothing_is_said_without_seeds_to_tell_by():
