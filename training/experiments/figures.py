@@ -75,23 +75,16 @@ def _told(tile: Tile) -> dict[str, Any]:
 
 
 def _organs(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
-    """A column for each organ: the real tile nearest the middle of its first slide, then SIAN's
-    from its mask. Returns the tiles."""
-    slides: dict[str, str] = {}
-    for tile in tiles:
-        slides.setdefault(tile.organ, tile.slide_id)
-    middle: dict[str, int] = {}
-    for organ, slide_id in sorted(slides.items()):
-        places = [k for k, tile in enumerate(tiles) if tile.slide_id == slide_id]
-        middle[organ] = places[middle_of([tiles[k] for k in places])]
-    rows = [[tiles[k].image_u8 for k in middle.values()]]
+    """A column for each organ: the real tile, then SIAN's from its mask. Returns the tiles."""
+    shown = organ_places(tiles)
+    rows = [[tiles[k].image_u8 for k in shown.values()]]
     rows += [
-        [drawn[method][k] for k in middle.values()]
+        [drawn[method][k] for k in shown.values()]
         for method in ("sian", "sian-release")
         if method in drawn
     ]
-    _write(path, list(middle), rows)
-    return list(middle.values())
+    _write(path, list(shown), rows)
+    return list(shown.values())
 
 
 def _methods(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
@@ -130,6 +123,18 @@ def _clusters(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]
 
 
 _DRAWN = {"figure1": _organs, "figure4": _methods, "figure5": _clusters}
+
+
+def organ_places(tiles: Sequence[Tile]) -> dict[str, int]:
+    """Of each organ the tile in the middle of those of its first slide."""
+    slides: dict[str, str] = {}
+    for tile in tiles:
+        slides.setdefault(tile.organ, tile.slide_id)
+    found: dict[str, int] = {}
+    for organ, slide_id in sorted(slides.items()):
+        places = [k for k, tile in enumerate(tiles) if tile.slide_id == slide_id]
+        found[organ] = places[middle_of([tiles[k] for k in places])]
+    return found
 
 
 def densest_cluster(mask_labels: NDArray[np.int32]) -> tuple[int, int, int]:

@@ -50,7 +50,7 @@ PAIRS = (
     *(("sian-release", other) for other in reversed(_PAPER)),
 )
 
-# Of an organ, only methods of which the scales train several seeds, and what is served.
+# Of an organ: against SPADE, the one that the paper sets out from.
 _BY_ORGAN = (("sian", "spade"), ("sian-release", "spade"))
 
 
@@ -153,7 +153,7 @@ _NOTES = (
     "does not have both. *Open*: it does not. The margin is Student's t at 95 %, with the variance "
     "over seeds pooled over the methods that have several; a method of one seed is taken to vary "
     "as they do. It is for the seeds of the generators alone: other slides could move the values "
-    "by more, as could another SegNet those that it gives. Between methods that are alike one "
+    "by more. Between methods that are alike one "
     "cell in twenty would exceed it, and the cells of a row or a column are not independent. Style "
     "from the tile itself, as the paper's measures imply."
 )

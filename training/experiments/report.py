@@ -81,7 +81,8 @@ KINDS: dict[str, TableKind] = {
         + "Style: `same`, the real tile of the mask, as the paper's reconstruction measures imply; "
         "`slide`, another tile of its slide; `none`, the method takes no style. DQ, SQ, PQ and AJI "
         "are of a SegNet trained on real training tiles, applied to the synthetic tiles and scored "
-        "against the masks these were drawn from, tile by tile. "
+        "against the masks these were drawn from, tile by tile; another SegNet could order them "
+        "otherwise. "
         + _ON_APPEARANCE
         + "They are taken against another tile of the slide in every row: a method that does not "
         "follow the style is far from it.",

@@ -48,7 +48,7 @@ def judged_set(laboratory: Laboratory, source: StyleSource) -> TileSet:
 
 
 def organ_styles(laboratory: Laboratory) -> dict[str, NDArray[np.uint8]]:
-    """One style image for each training organ: the tile nearest the middle of its first slide."""
+    """One style image for each training organ: the tile in the middle of its first slide."""
     by_organ: dict[str, list[Tile]] = {}
     for tile in laboratory.training_tiles:
         same_slide = by_organ.setdefault(tile.organ, [])
@@ -58,10 +58,10 @@ def organ_styles(laboratory: Laboratory) -> dict[str, NDArray[np.uint8]]:
 
 
 def middle_of(tiles: Sequence[Tile]) -> int:
-    """Which of the tiles of one slide, row by row, is nearest its middle; the first of several
-    that are as near."""
-    last = tiles[-1]
-    away = [abs(2 * tile.top - last.top) + abs(2 * tile.left - last.left) for tile in tiles]
+    """Which tile is nearest the middle of them all; the first of several that are as near."""
+    middle_top = sum(tile.top for tile in tiles) / len(tiles)
+    middle_left = sum(tile.left for tile in tiles) / len(tiles)
+    away = [abs(tile.top - middle_top) + abs(tile.left - middle_left) for tile in tiles]
     return away.index(min(away))
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.experiments.figures import densest_cluster, name_of, write_figures
+from training.evaluation.tiles import Tile
+from training.experiments.figures import densest_cluster, name_of, organ_places, write_figures
 from training.experiments.laboratory import Laboratory
 from training.experiments.scale import SCALES
 from training.methods import METHODS
@@ -23,6 +24,20 @@ def test_the_densest_cluster_is_where_nuclei_touch_most() -> None:
     assert densest_cluster(np.ones((128, 128), np.int32))[0] == 0
     small = np.repeat([[1, 2]], 32, axis=1).repeat(64, axis=0).astype(np.int32)
     assert densest_cluster(small) == (64, 0, 0)  # no smaller window than the tile
+
+
+def tile(slide_id: str, organ: str, top: int, left: int) -> Tile:
+    empty = np.zeros((8, 8), np.int32)
+    return Tile(slide_id, organ, top, left, np.zeros((8, 8, 3), np.uint8), empty)
+
+
+def test_an_organ_is_shown_by_the_middle_of_its_first_slide() -> None:
+    grid = [(top, left) for top in (0, 248, 496) for left in (0, 248, 496)]
+    thinned = [(0, 0), (248, 620), (620, 248)]  # the last one is in no corner
+    tiles = [tile("a", "lung", *place) for place in grid]
+    tiles += [tile("b", "brain", *place) for place in thinned]
+    tiles += [tile("c", "lung", *place) for place in grid]
+    assert organ_places(tiles) == {"brain": 9 + 1, "lung": 4}
 
 
 def test_figures_of_other_options_or_some_methods_replace_no_others() -> None:
