@@ -5,7 +5,7 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,12 +17,13 @@ from rich.markdown import Markdown
 from model.errors import ParameterInvalid
 from training.ablations import VARIANTS
 from training.alone import run_alone
-from training.data.monuseg import read_dataset
+from training.data.monuseg import Slide, read_dataset
 from training.distributed import processes, start_process
 from training.evaluation.cache import FeatureCache, default_folder
 from training.evaluation.report import portable
 from training.experiments.ablations import ablation_table, set_aside
 from training.experiments.figures import write_figures
+from training.experiments.given import GIVEN, Given
 from training.experiments.laboratory import Laboratory, Sitting
 from training.experiments.measures import FeatureSpaces
 from training.experiments.report import write_report
@@ -57,6 +58,10 @@ def experiment(
     ] = "paper",
     methods: Annotated[
         str | None, typer.Option(help="Comma separated; all of the table unless given.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="A checkpoint of yours, as one more row; not for ablations."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Another length of the runs.")] = None,
     width: Annotated[int | None, typer.Option(min=8, help="Another width of the networks.")] = None,
@@ -101,7 +106,8 @@ def experiment(
         name,
         data=portable(data), vgg=portable(vgg), inception=inception and portable(inception),
         efficientnet=efficientnet and portable(efficientnet), scale=scale, methods=methods,
-        steps=steps, width=width, crop=crop, batch=batch, tiles=tiles, synthetic=synthetic,
+        checkpoint=checkpoint and portable(checkpoint), steps=steps, width=width, crop=crop,
+        batch=batch, tiles=tiles, synthetic=synthetic,
     )  # fmt: skip
     if threads:
         torch.set_num_threads(threads)
@@ -111,12 +117,15 @@ def experiment(
     )  # fmt: skip
     sitting = Sitting(start_process(device), workers_of(workers), time.monotonic() + 60 * minutes)
     known, slides, kept = METHODS, read_dataset(data), scale
+    given = _given(checkpoint, name, slides)
     if name == "ablations":
         known, slides, kept = VARIANTS, set_aside(slides), f"{scale}-ablations"
     chosen = _methods(methods, known)
     laboratory = Laboratory(
-        slides, vgg, folder or Path("runs") / kept, budget, sitting, methods=known
+        slides, vgg, folder or Path("runs") / kept, budget, sitting, methods=known, given=given
     )
+    if given:
+        chosen.append(GIVEN)
     console = Console()
     if name == "figures":
         for path in write_figures(laboratory, chosen, out, command=command):
@@ -168,6 +177,17 @@ def _methods(names: str | None, known: Mapping[str, Method]) -> list[str]:
     for name in chosen:
         method_named(name, known)
     return chosen
+
+
+def _given(checkpoint: Path | None, name: str, slides: Sequence[Slide]) -> Given | None:
+    if checkpoint is None:
+        return None
+    if name == "ablations":
+        raise ParameterInvalid(
+            "The ablations judge training slides, which a checkpoint may have seen. Leave "
+            "--checkpoint out, or choose another table."
+        )
+    return Given.read(checkpoint, slides)
 
 
 def _spaces(

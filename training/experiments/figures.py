@@ -1,7 +1,7 @@
 """Figures 1, 4 and 5 of the paper, from the same tiles as its tables."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,23 @@ from numpy.typing import NDArray
 
 from training.evaluation.report import colour_instances, write_sheet
 from training.evaluation.tiles import Tile
+from training.experiments.given import GIVEN
 from training.experiments.laboratory import ImageU8, Laboratory
 from training.experiments.report import some_of, tiling_of
 from training.experiments.scale import Scale
 from training.experiments.styles import middle_of, sources_of
 from training.experiments.table1 import draw_judged
-from training.methods import METHODS
 from training.results import write_results
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """The judged tiles, what each method made of them, by its name, and the methods' titles."""
+
+    tiles: Sequence[Tile]
+    images: dict[str, list[ImageU8]]
+    titles: list[str]
+
 
 _CLUSTER_PX = 96
 _SEEN_PX = 192
@@ -32,23 +42,22 @@ def write_figures(
 
     Their names end with the scale, and with the methods where they are not all, as tables' do.
     """
-    seed = laboratory.scale.seeds[0]
-    drawn = {
-        method: draw_judged(laboratory, method, seed, sources_of(METHODS[method])[0]).images
-        for method in methods
-    }
-    names = [name_of(figure, laboratory.scale, methods) for figure in _DRAWN]
+    seed, known = laboratory.scale.seeds[0], laboratory.methods
+    source = {method: sources_of(known[method])[0] for method in methods}
+    images = {m: draw_judged(laboratory, m, seed, source[m]).images for m in methods}
     judged = laboratory.judged
+    drawn = _Drawn(judged, images, [known[method].title for method in methods])
+    names = [name_of(figure, laboratory.scale, methods) for figure in _DRAWN]
     shown = {
-        name: [_told(judged[k]) for k in figure(folder / f"{name}.png", judged, drawn)]
+        name: [_told(judged[k]) for k in figure(folder / f"{name}.png", drawn)]
         for name, figure in zip(names, _DRAWN.values(), strict=True)
     }
     rows = [
         {
             "method": method,
             "seed": seed,
-            "style_source": sources_of(METHODS[method])[0],
-            "code": laboratory.code(method, [seed])[0],
+            "style_source": source[method],
+            **laboratory.facts(method, [seed]),
         }
         for method in methods
     ]
@@ -74,38 +83,40 @@ def _told(tile: Tile) -> dict[str, Any]:
     return {"slide": tile.slide_id, "organ": tile.organ, "top": tile.top, "left": tile.left}
 
 
-def _organs(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
+def _organs(path: Path, drawn: _Drawn) -> list[int]:
     """A column for each organ: the real tile, then SIAN's from its mask. Returns the tiles."""
-    shown = organ_places(tiles)
-    rows = [[tiles[k].image_u8 for k in shown.values()]]
+    shown = organ_places(drawn.tiles)
+    rows = [[drawn.tiles[k].image_u8 for k in shown.values()]]
     rows += [
-        [drawn[method][k] for k in shown.values()]
-        for method in ("sian", "sian-release")
-        if method in drawn
+        [drawn.images[method][k] for k in shown.values()]
+        for method in ("sian", "sian-release", GIVEN)
+        if method in drawn.images
     ]
     _write(path, list(shown), rows)
     return list(shown.values())
 
 
-def _methods(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
+def _methods(path: Path, drawn: _Drawn) -> list[int]:
     """A row for each of three masks: real tile, mask, and what every method makes of it. Returns
     the tiles."""
+    tiles = drawn.tiles
     places = [int(k) for k in np.linspace(0, len(tiles) - 1, 2 * _EXAMPLES + 1)[1::2]]
     rows = [
         [
             tiles[k].image_u8,
             colour_instances(tiles[k].mask_labels),
-            *(images[k] for images in drawn.values()),
+            *(images[k] for images in drawn.images.values()),
         ]
         for k in places
     ]
-    _write(path, ["real", "instance mask", *_titles(drawn)], rows)
+    _write(path, ["real", "instance mask", *drawn.titles], rows)
     return places
 
 
-def _clusters(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]) -> list[int]:
+def _clusters(path: Path, drawn: _Drawn) -> list[int]:
     """The densest clusters of touching nuclei, each of another slide, close up. Returns their
     tiles."""
+    tiles = drawn.tiles
     clusters = [densest_cluster(tile.mask_labels) for tile in tiles]
     of_slides: dict[str, int] = {}
     for k in sorted(range(len(tiles)), key=lambda k: -clusters[k][0]):
@@ -116,9 +127,9 @@ def _clusters(path: Path, tiles: Sequence[Tile], drawn: dict[str, list[ImageU8]]
         _, top, left = clusters[k]
         window = np.s_[top : top + _CLUSTER_PX, left : left + _CLUSTER_PX]
         pictures = [colour_instances(tiles[k].mask_labels), tiles[k].image_u8]
-        pictures += [images[k] for images in drawn.values()]
+        pictures += [images[k] for images in drawn.images.values()]
         rows.append([picture[window] for picture in pictures])
-    _write(path, ["instance mask", "real", *_titles(drawn)], rows)
+    _write(path, ["instance mask", "real", *drawn.titles], rows)
     return densest
 
 
@@ -166,7 +177,3 @@ def _write(path: Path, titles: Sequence[str], rows: Sequence[Sequence[ImageU8]])
         for row in rows
     ]
     write_sheet(path, titles, large)
-
-
-def _titles(drawn: dict[str, list[ImageU8]]) -> list[str]:
-    return [METHODS[method].title for method in drawn]

@@ -5,6 +5,7 @@ experiment that was stopped goes on where it was:
 
     FOLDER/<method>-s<seed>/            the run of a generator
     FOLDER/<method>-s<seed>/<set>/      tiles it drew
+    FOLDER/checkpoint-s<seed>/<set>/    tiles of a checkpoint that was given
     FOLDER/segnet-<set>-s<seed>/        the run of a SegNet
 
 A run that was made with other options is refused, tiles of another origin are drawn again.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,7 @@ from training.data.monuseg import Slide
 from training.distributed import Process
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Plan, Tile, cut_between, cut_tiles, make_plan
+from training.experiments.given import GIVEN, Given
 from training.experiments.identity import Origin, claim, code_of, config_in, digest
 from training.experiments.pictures import Pictures
 from training.experiments.scale import Scale
@@ -96,9 +99,11 @@ class Laboratory:
         sitting: Sitting,
         *,
         methods: Mapping[str, Method] = METHODS,
+        given: Given | None = None,
     ) -> None:
         self.folder, self.scale, self.sitting = folder, scale, sitting
-        self.found, self.methods = list(slides), methods
+        self.found, self.given = list(slides), given
+        self.methods = {**methods, GIVEN: given.method} if given else methods
         self._vgg_path = vgg
         self._model: tuple[str, int, TileModel] | None = None
         self._digests: dict[Path, str] = {}
@@ -156,6 +161,8 @@ class Laboratory:
 
     def train(self, method: str, seed: int) -> Path:
         """Train a method to its end; returns the file of its networks."""
+        if self.given and method == GIVEN:
+            return self.given.path
         run, config = self.run(method, seed), self.scale.fitted(self.methods[method], seed)
         result = run / RESULT_NAME
         finished, what = is_finished(result, config), f"the training of {method} with seed {seed}"
@@ -195,9 +202,12 @@ class Laboratory:
             self._model = (method, seed, load_result(self.train(method, seed), device=device))
         return self._model[2]
 
-    def code(self, method: str, seeds: Sequence[int]) -> list[list[str]]:
-        """For each seed, the code that trained the method."""
-        return [code_of(self.run(method, seed)) for seed in seeds]
+    def facts(self, method: str, seeds: Sequence[int]) -> dict[str, Any]:
+        """For a row: the code that trained the method with each seed, or what is known of the
+        checkpoint that was given."""
+        if self.given and method == GIVEN:
+            return {GIVEN: self.given.facts}
+        return {"code": [code_of(self.run(method, seed)) for seed in seeds]}
 
     def drawn(self, method: str, seed: int, tiles: TileSet) -> Pictures:
         """A set of tiles of a method, those that are there and those that are to be drawn."""

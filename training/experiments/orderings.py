@@ -18,9 +18,9 @@ from training.experiments.columns import (
     SSIM,
     Column,
 )
+from training.experiments.given import GIVEN
 from training.experiments.printed import TABLE_1, TABLE_2
 from training.experiments.rows import Row
-from training.methods import METHODS
 
 # The paper's reconstruction measures imply a style from the tile itself (docs/choices.md).
 _SOURCES = ("same", "none")
@@ -43,15 +43,16 @@ _COMPARED = (
     *(_Compared(column, str(column.printed), 1) for column in (SSIM, *PANOPTIC)),
 )
 
-# All pairs of the paper's rows, SIAN's first; then what is served, against each.
+# All pairs of the paper's rows, SIAN's first; then the release network, and a checkpoint that was
+# given, against each.
 _PAPER = tuple(TABLE_1)
 PAIRS = (
     *((_PAPER[k], other) for k in range(len(_PAPER) - 1, 0, -1) for other in _PAPER[k - 1 :: -1]),
-    *(("sian-release", other) for other in reversed(_PAPER)),
+    *((ours, other) for ours in ("sian-release", GIVEN) for other in reversed(_PAPER)),
 )
 
 # Of an organ: against SPADE, the one that the paper sets out from.
-_BY_ORGAN = (("sian", "spade"), ("sian-release", "spade"))
+_BY_ORGAN = tuple((ours, "spade") for ours in ("sian", "sian-release", GIVEN))
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Ordering:
 
 def orderings(rows: Sequence[Row]) -> list[Ordering]:
     """Every pair of methods that has rows, by every measure that both have; where rows are of an
-    organ, SIAN and its release over SPADE in each.
+    organ, SIAN in its forms over SPADE in each.
 
     The margin is Student's, at 95 %, with the variance over seeds pooled over the rows that have
     several; a row of one seed is taken to vary as they do. None where no row has several seeds.
@@ -167,6 +168,7 @@ def orderings_section(rows: Sequence[Row]) -> list[str]:
     shown = [c for c in _COMPARED if any(c.column.measure in line for line in lines.values())]
     if not shown:
         return []
+    titles = {row.name: row.title for row in rows}
     text = [
         "## The paper's orderings",
         "",
@@ -178,7 +180,7 @@ def orderings_section(rows: Sequence[Row]) -> list[str]:
     for first, second, organ in sorted(lines, key=_printed_order):
         line = lines[first, second, organ]
         cells = [_cell(line.get(str(c.column.measure)), c) for c in shown]
-        name = f"{METHODS[first].title} over {METHODS[second].title}"
+        name = f"{titles[first]} over {titles[second]}"
         name += f", {organ}" if organ else ""
         text.append(f"| {name} | " + " | ".join(cells) + " |")
     return [*text, ""]

@@ -15,6 +15,7 @@ from training.experiments.columns import (
     SSIM,
     Column,
 )
+from training.experiments.given import GIVEN
 from training.experiments.orderings import orderings, orderings_section
 from training.experiments.rows import Row
 from training.experiments.scale import Scale
@@ -215,6 +216,7 @@ def _budget(kind: TableKind, rows: Sequence[Row], scale: Scale) -> str:
             f" SIAN release has {own}crops at random places, stain augmentation, and a "
             "discriminator on VGG19 features besides."
         )
+    text += "".join(_otherwise(row) for row in {r.name: r for r in rows}.values())
     if kind.segnet:
         segnet = scale.segnet_config(augment=True, seed=0)
         text += (
@@ -223,6 +225,19 @@ def _budget(kind: TableKind, rows: Sequence[Row], scale: Scale) -> str:
         )
     tiling = tiling_of(scale)
     return f"{text} Judged tiles: {tiling['tile_px']} px a side, {tiling['stride_px']} px apart."
+
+
+def _otherwise(row: Row) -> str:
+    """What a checkpoint that was given was trained for."""
+    if GIVEN not in row.facts:
+        return ""
+    known = row.facts[GIVEN]
+    told = (
+        f"{known['steps']} steps of {known['batch']} crops of {known['crop_px']} px"
+        if all(known[key] for key in ("steps", "batch", "crop_px"))
+        else "its card does not tell how long"
+    )
+    return f" Trained otherwise: {row.title.removeprefix('+ ')} ({known['sha256'][:8]}), {told}."
 
 
 def _has_release(rows: Sequence[Row]) -> bool:
@@ -237,7 +252,7 @@ def _legend(columns: Sequence[Column], rows: Sequence[Row]) -> str:
             "Behind ±: the standard deviation over the seeds (divisor: seeds - 1); a row of one "
             "seed has none. "
         )
-    if any(row.name in METHODS and len(row.seeds) == 1 for row in rows):
+    if any(row.name in {*METHODS, GIVEN} and len(row.seeds) == 1 for row in rows):
         text += _ONE_SEED
     if _has_release(rows):
         text += _CHOSEN_ON_TEST

@@ -48,7 +48,7 @@ def judged_row(
     facts = {
         "style_source": source,
         "tiles": len(judge.tiles),
-        "code": laboratory.code(method, seeds),
+        **laboratory.facts(method, seeds),
     }
     return Row(method, laboratory.methods[method].title, seeds, values, facts)
 
@@ -78,7 +78,7 @@ def table_2(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
                 facts = {
                     "style_source": source,
                     **of_organ(judge, organ),
-                    "code": laboratory.code(method, seeds),
+                    **laboratory.facts(method, seeds),
                 }
                 rows.append(Row(method, laboratory.methods[method].title, seeds, values, facts))
     return rows

@@ -24,7 +24,7 @@ def table_3(laboratory: Laboratory, methods: Sequence[str]) -> list[Row]:
     def row(name: str, title: str, segnet: Path, synthetic: int) -> Row:
         facts: dict[str, Any] = {"synthetic": synthetic, "tiles": len(judge.tiles)}
         if synthetic:
-            facts["code"] = laboratory.code(name, [seed])
+            facts |= laboratory.facts(name, [seed])
         return Row(name, title, (seed,), [judge.segmentation(segnet)], facts)
 
     plain = laboratory.segnet("real", seed, laboratory.real_images, augment=False)

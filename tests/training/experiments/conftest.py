@@ -17,6 +17,7 @@ from tests.training.experiments.stand_ins import Copy
 from tests.training.fakes import CheapFeatures
 from training.data.monuseg import Slide, read_dataset
 from training.distributed import Process
+from training.experiments.given import Given
 from training.experiments.laboratory import Laboratory, Sitting
 from training.experiments.scale import SCALES
 from training.methods import METHODS, Method
@@ -59,6 +60,7 @@ def laboratory(
         data: Path = small_data,
         slides: Sequence[Slide] | None = None,
         methods: Mapping[str, Method] = METHODS,
+        given: Given | None = None,
         **options: Any,
     ) -> Laboratory:
         values = {"steps": 1, "test_tiles": 4, "segnet_steps": 1, "synthetic": 2}
@@ -72,6 +74,7 @@ def laboratory(
             scale,
             sitting,
             methods=methods,
+            given=given,
         )
 
     return make

@@ -119,7 +119,7 @@ def test_a_run_tells_which_code_worked_on_it(
         if code == "second":  # goes on with a run that is not finished
             (now.run("pix2pix", 0) / RESULT_NAME).unlink()
         now.train("pix2pix", 0)
-    assert now.code("pix2pix", [0, 1]) == [["first", "second"], []]
+    assert now.facts("pix2pix", [0, 1])["code"] == [["first", "second"], []]
 
 
 def test_what_a_run_without_a_note_was_made_from_is_not_claimed(
