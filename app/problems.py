@@ -26,7 +26,7 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Exit(IntEnum):
-    """Exit codes of the command line, as in sysexits.h."""
+    """Exit codes of the command line, as in sysexits.h; and what a shell says of Ctrl-C."""
 
     USAGE = 64
     DATA = 65
@@ -35,6 +35,7 @@ class Exit(IntEnum):
     TEMPORARY = 75
     NO_PERMISSION = 77
     CONFIGURATION = 78
+    STOPPED = 130
 
 
 class Outcome(NamedTuple):
@@ -109,6 +110,7 @@ OUTCOMES: dict[type[SianError], Outcome] = {
     errors.ResumeMismatch: Outcome(500, Exit.USAGE),
     errors.RunBusy: Outcome(500, Exit.TEMPORARY),
     errors.RunUnfinished: Outcome(500, Exit.TEMPORARY),
+    errors.RunStopped: Outcome(500, Exit.STOPPED),
 }
 """Every class of ``model.errors``: what it is over HTTP and on the command line."""
 

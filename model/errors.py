@@ -65,7 +65,8 @@ SianError
     ├── NonFiniteLoss            non_finite_loss
     ├── ResumeMismatch           resume_mismatch
     ├── RunBusy                  run_busy
-    └── RunUnfinished            run_unfinished
+    ├── RunUnfinished            run_unfinished
+    └── RunStopped               run_stopped
 
 ``code`` is stable: clients and tests rely on it. The message says what was wrong and what
 to do about it, in words meant for the person who reads it. How a class becomes an HTTP
@@ -378,6 +379,12 @@ class RunBusy(TrainingError):
 
 
 class RunUnfinished(TrainingError):
-    """Stopped, or out of time; what was done is kept, and the same command goes on."""
+    """Out of time; what was done is kept, and the same command goes on."""
 
     code = "run_unfinished"
+
+
+class RunStopped(TrainingError):
+    """Somebody stopped it; what was done is kept, and the same command goes on."""
+
+    code = "run_stopped"

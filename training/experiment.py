@@ -61,7 +61,9 @@ def experiment(
     ] = None,
     checkpoint: Annotated[
         Path | None,
-        typer.Option(help="A checkpoint of yours, as one more row; not for ablations."),
+        typer.Option(
+            help="A checkpoint of SIAN, as one more method, 'checkpoint'; not for ablations."
+        ),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Another length of the runs.")] = None,
     width: Annotated[int | None, typer.Option(min=8, help="Another width of the networks.")] = None,
@@ -120,12 +122,10 @@ def experiment(
     given = _given(checkpoint, name, slides)
     if name == "ablations":
         known, slides, kept = VARIANTS, set_aside(slides), f"{scale}-ablations"
-    chosen = _methods(methods, known)
+    chosen = _methods(methods, known, given)
     laboratory = Laboratory(
         slides, vgg, folder or Path("runs") / kept, budget, sitting, methods=known, given=given
     )
-    if given:
-        chosen.append(GIVEN)
     console = Console()
     if name == "figures":
         for path in write_figures(laboratory, chosen, out, command=command):
@@ -146,6 +146,7 @@ def experiment(
         threads=torch.get_num_threads(),
         methods=chosen,
         among=tuple(known),
+        given=given.label if given else None,
     )
     console.print(Markdown(page.read_text("utf-8")))
     console.print(f"Written to {written} and {page}")
@@ -170,13 +171,14 @@ def _scale(name: str, **options: Any) -> Scale:
     return SCALES[name].with_options(**options)
 
 
-def _methods(names: str | None, known: Mapping[str, Method]) -> list[str]:
-    if names is None:
-        return list(known)
-    chosen = list(dict.fromkeys(name.strip() for name in names.split(",")))
+def _methods(names: str | None, known: Mapping[str, Method], given: Given | None) -> list[str]:
+    """A checkpoint that is given is the last one, unless it has a place among the names."""
+    if given:
+        known = {**known, GIVEN: given.method}
+    chosen = list(dict.fromkeys(name.strip() for name in names.split(","))) if names else [*known]
     for name in chosen:
         method_named(name, known)
-    return chosen
+    return chosen if GIVEN in chosen or not given else [*chosen, GIVEN]
 
 
 def _given(checkpoint: Path | None, name: str, slides: Sequence[Slide]) -> Given | None:

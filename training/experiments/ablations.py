@@ -13,7 +13,7 @@ from training.experiments.judge import Judge
 from training.experiments.laboratory import Laboratory
 from training.experiments.measures import FeatureSpaces
 from training.experiments.rows import Row
-from training.experiments.table1 import judged_row, real_segnet
+from training.experiments.table1 import judged_row, real_segnet, train_all
 
 _REAL = {
     "real-beside": "real tiles, cut between those that are judged",
@@ -45,6 +45,7 @@ def ablation_table(
 ) -> list[Row]:
     """A row for each variant, in the style of another tile of the slide, below those of real
     tiles."""
+    train_all(laboratory, variants)
     judge, segnet = Judge(laboratory, spaces), real_segnet(laboratory)
     rows = floors(laboratory, judge, segnet, _REAL)
     return rows + [judged_row(laboratory, judge, segnet, each, "slide") for each in variants]

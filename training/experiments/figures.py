@@ -13,8 +13,7 @@ from training.evaluation.report import colour_instances, write_sheet
 from training.evaluation.tiles import Tile
 from training.experiments.given import GIVEN
 from training.experiments.laboratory import ImageU8, Laboratory
-from training.experiments.report import some_of, tiling_of
-from training.experiments.scale import Scale
+from training.experiments.report import stem_of, tiling_of
 from training.experiments.styles import middle_of, sources_of
 from training.experiments.table1 import draw_judged
 from training.results import write_results
@@ -47,7 +46,8 @@ def write_figures(
     images = {m: draw_judged(laboratory, m, seed, source[m]).images for m in methods}
     judged = laboratory.judged
     drawn = _Drawn(judged, images, [known[method].title for method in methods])
-    names = [name_of(figure, laboratory.scale, methods) for figure in _DRAWN]
+    label = laboratory.given.label if laboratory.given else None
+    names = [stem_of(figure, laboratory.scale, methods, given=label) for figure in _DRAWN]
     shown = {
         name: [_told(judged[k]) for k in figure(folder / f"{name}.png", drawn)]
         for name, figure in zip(names, _DRAWN.values(), strict=True)
@@ -61,7 +61,7 @@ def write_figures(
         }
         for method in methods
     ]
-    facts = folder / f"{name_of('figures', laboratory.scale, methods)}.json"
+    facts = folder / f"{stem_of('figures', laboratory.scale, methods, given=label)}.json"
     write_results(
         facts,
         rows,
@@ -72,11 +72,6 @@ def write_figures(
         figures=shown,
     )
     return [*(folder / f"{name}.png" for name in names), facts]
-
-
-def name_of(figure: str, scale: Scale, methods: Sequence[str]) -> str:
-    """Of the file, without its suffix."""
-    return "-".join([figure, scale.stem, *some_of(methods)])
 
 
 def _told(tile: Tile) -> dict[str, Any]:

@@ -24,16 +24,28 @@ class Given:
 
     @classmethod
     def read(cls, path: Path, slides: Sequence[Slide]) -> "Given":
-        """Raises CheckpointError, and ParameterInvalid when it has seen a slide that is judged."""
+        """Raises CheckpointError, and ParameterInvalid when it has seen a slide that is judged, or
+        does not tell what it has seen."""
         card = verify(path)
         judged = {slide.id for slide in slides if slide.split == "test"}
-        seen = sorted(judged & set(card.training.get("slides", ())))
+        trained_on = card.training.get("slides")
+        if not isinstance(trained_on, list):
+            raise ParameterInvalid(
+                f"The card of {path} has no list training.slides, which tells that it has not seen "
+                "the slides that are judged. Choose another --checkpoint."
+            )
+        seen = sorted(judged & {str(slide) for slide in trained_on})
         if seen:
             raise ParameterInvalid(
                 f"{path} was trained on {len(seen)} of the slides that are judged, {seen[0]} for "
                 "one. Choose another --checkpoint."
             )
         return cls(path, card)
+
+    @property
+    def label(self) -> str:
+        """In names of files and folders, so that no two checkpoints share them."""
+        return f"{GIVEN}-{self.card.sha256[:8]}"
 
     @property
     def method(self) -> Method:
@@ -46,11 +58,13 @@ class Given:
     def facts(self) -> dict[str, Any]:
         """What it was trained for, as far as its card tells, for the row."""
         training = self.card.training
-        config = training.get("config", {})
+        config = training.get("config")
+        config = config if isinstance(config, dict) else {}
         return {
             "sha256": self.card.sha256,
             "code_version": self.card.code_version,
             "steps": training.get("steps"),
             "batch": config.get("batch_size"),
             "crop_px": config.get("crop_px"),
+            "start": self.card.config.start,
         }

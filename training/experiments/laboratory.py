@@ -5,7 +5,7 @@ experiment that was stopped goes on where it was:
 
     FOLDER/<method>-s<seed>/            the run of a generator
     FOLDER/<method>-s<seed>/<set>/      tiles it drew
-    FOLDER/checkpoint-s<seed>/<set>/    tiles of a checkpoint that was given
+    FOLDER/checkpoint-<sha>-s<seed>/    tiles of a checkpoint that was given, likewise
     FOLDER/segnet-<set>-s<seed>/        the run of a SegNet
 
 A run that was made with other options is refused, tiles of another origin are drawn again.
@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.checkpoint import sha256_of
-from model.errors import RunUnfinished
+from model.errors import RunStopped, RunUnfinished, TrainingError
 from training.data.crops import LoadedSlide, load_slides
 from training.data.monuseg import Slide
 from training.distributed import Process
@@ -77,17 +77,23 @@ class Sitting:
     def go_on(self, what: str) -> None:
         """Raises RunUnfinished when the time is over; ``what`` is left to do."""
         if self.minutes_left <= 0:
-            raise RunUnfinished(
-                f"The time is over before {what} was finished. Run the same command again to go "
-                "on from here."
-            )
+            raise self.ended(f"before {what} was finished")
+
+    def ended(self, where: str) -> TrainingError:
+        """The error for work that ended early: RunUnfinished when the time is over, else
+        RunStopped."""
+        again = "Run the same command again to go on from here."
+        if self.minutes_left <= 0:
+            return RunUnfinished(f"The time is over {where}. {again}")
+        return RunStopped(f"Stopped {where}. {again}")
 
 
 class Laboratory:
     """Slides and weights to work with, a scale, and the folder that keeps what was made.
 
-    Raises (all methods that make something): RunUnfinished when the sitting is over, or stopped;
-    what is done by then is kept. ResumeMismatch when the folder keeps a run of other options.
+    Raises (all methods that make something): RunUnfinished when the sitting is over, RunStopped
+    when it was stopped; what is done by then is kept. ResumeMismatch when the folder keeps a run
+    of other options.
     """
 
     def __init__(
@@ -156,8 +162,12 @@ class Laboratory:
             found += [between[k] for k in sorted(chosen)]
         return found
 
+    def label(self, method: str) -> str:
+        """The method's name in those of files and folders."""
+        return self.given.label if self.given and method == GIVEN else method
+
     def run(self, method: str, seed: int) -> Path:
-        return self.folder / f"{method}-s{seed}"
+        return self.folder / f"{self.label(method)}-s{seed}"
 
     def train(self, method: str, seed: int) -> Path:
         """Train a method to its end; returns the file of its networks."""
@@ -188,10 +198,7 @@ class Laboratory:
             title=f"{method} s{seed}",
         )
         if progress.step < config.steps:
-            raise RunUnfinished(
-                f"Stopped at step {progress.step} of {config.steps} of {what}. Run the same "
-                "command again to go on from here."
-            )
+            raise self.sitting.ended(f"at step {progress.step} of {config.steps} of {what}")
         return finish(method, run, stepper, progress, self.training_slides)
 
     def model(self, method: str, seed: int) -> TileModel:
@@ -283,10 +290,7 @@ class Laboratory:
             title=f"segnet {name}",
         )
         if segmenter is None:
-            raise RunUnfinished(
-                f"Stopped before the training of SegNet {name} was finished. Run the same "
-                "command again to go on from here."
-            )
+            raise self.sitting.ended(f"before the training of SegNet {name} was finished")
         segmenter.save(run / RESULT_NAME)
 
     def real_images(self) -> list[Annotated]:

@@ -45,6 +45,7 @@ def table_3(laboratory: Laboratory, methods: Sequence[str]) -> list[Row]:
             return [*laboratory.real_images(), *added]
 
         added = laboratory.drawn(method, seed, tile_set).identity
-        segnet = laboratory.segnet(method, seed, images, augment=True, added=added)
+        name = laboratory.label(method)
+        segnet = laboratory.segnet(name, seed, images, augment=True, added=added)
         rows.append(row(method, f"+ {laboratory.methods[method].title}", segnet, count))
     return rows

@@ -16,8 +16,9 @@ from training.data.monuseg import Slide, read_dataset
 from training.distributed import Process
 from training.experiments.ablations import ablation_table, set_aside
 from training.experiments.identity import _flat
+from training.experiments.kinds import KINDS
 from training.experiments.laboratory import Laboratory
-from training.experiments.report import KINDS, page
+from training.experiments.report import page
 from training.experiments.scale import SCALES
 from training.networks import build
 from training.step import Stepper

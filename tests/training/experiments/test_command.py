@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from model.errors import ParameterInvalid, RunUnfinished, SianError
+from model.errors import ParameterInvalid, RunBusy, RunStopped, RunUnfinished, SianError
 from training.alone import run_alone
 from training.experiment import app, workers_of
 
@@ -41,10 +41,15 @@ def test_one_core_is_left_to_the_process_that_trains(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(RunUnfinished("Run it again."), 75), (ParameterInvalid("No."), "error: No.")],
+    [
+        (RunUnfinished("Say."), 75),
+        (RunBusy("Say."), 75),
+        (RunStopped("Say."), 130),
+        (ParameterInvalid("Say."), 1),
+    ],
 )
 def test_alone_it_ends_as_sian_does_when_it_is_to_be_run_again(
-    error: SianError, code: int | str, capsys: pytest.CaptureFixture[str]
+    error: SianError, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def command(prog_name: str) -> None:
         raise error
@@ -52,4 +57,4 @@ def test_alone_it_ends_as_sian_does_when_it_is_to_be_run_again(
     with pytest.raises(SystemExit) as caught:
         run_alone(command, "name")  # type: ignore[arg-type]
     assert caught.value.code == code
-    assert ("error: Run it again." in capsys.readouterr().err) == (code == 75)
+    assert capsys.readouterr().err == "error: Say.\n"

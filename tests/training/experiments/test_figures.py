@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from training.evaluation.tiles import Tile
-from training.experiments.figures import densest_cluster, name_of, organ_places, write_figures
+from training.experiments.figures import densest_cluster, organ_places, write_figures
 from training.experiments.laboratory import Laboratory
+from training.experiments.report import stem_of
 from training.experiments.scale import SCALES
 from training.methods import METHODS
 
@@ -43,10 +44,20 @@ def test_an_organ_is_shown_by_the_middle_of_its_first_slide() -> None:
 def test_figures_of_other_options_or_some_methods_replace_no_others() -> None:
     paper = SCALES["paper"]
     changed, smoke = paper.with_options(steps=9), SCALES["smoke"]
-    assert name_of("figure1", paper, list(METHODS)) == "figure1-paper"
-    assert name_of("figure1", smoke, list(METHODS)) == "figure1-smoke"
-    assert name_of("figure1", paper, ["sian", "spade"]) == "figure1-paper-spade-sian"
-    assert name_of("figure5", changed, list(METHODS)) == "figure5-paper-steps9"
+    assert stem_of("figure1", paper, list(METHODS)) == "figure1-paper"
+    assert stem_of("figure1", smoke, list(METHODS)) == "figure1-smoke"
+    assert stem_of("figure1", paper, ["sian", "spade"]) == "figure1-paper-spade-sian"
+    assert stem_of("figure5", changed, list(METHODS)) == "figure5-paper-steps9"
+
+
+def test_a_table_with_a_checkpoint_replaces_none_without_or_with_another() -> None:
+    smoke, label = SCALES["smoke"], "checkpoint-12345678"
+    whole = stem_of("table1", smoke, [*METHODS, "checkpoint"], given=label)
+    assert whole == "table1-smoke-all-checkpoint-12345678"
+    alone = stem_of("table1", smoke, ["checkpoint"], given=label)
+    assert alone == "table1-smoke-checkpoint-12345678"
+    two = stem_of("table1", smoke, ["checkpoint", "spade"], given=label)
+    assert two == "table1-smoke-spade-checkpoint-12345678"
 
 
 def test_figures_tell_what_they_were_made_from(copying: Make, tmp_path: Path) -> None:

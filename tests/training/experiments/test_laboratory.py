@@ -3,10 +3,12 @@
 import gc
 import json
 import shutil
+import signal
 import weakref
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,12 +16,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from model.errors import ResumeMismatch, RunBusy, RunUnfinished
+from model.errors import ResumeMismatch, RunBusy, RunStopped, RunUnfinished
 from training.experiments.identity import NOTE_NAME
 from training.experiments.laboratory import Laboratory, TileSet
 from training.experiments.styles import RandomMasks, judged_set, organ_styles, random_set
 from training.experiments.table1 import real_segnet
 from training.sitting import alone_in
+from training.step import Stepper
 from training.trained import RESULT_NAME, load_result
 
 Make = Callable[..., Laboratory]
@@ -108,6 +111,22 @@ def test_compared_networks_are_rounded_as_sians_are(laboratory: Make) -> None:
     for key, value in tensors.items():
         if value.is_floating_point():
             assert value.dtype == (torch.float32 if key in statistics else torch.float16), key
+
+
+def test_who_stops_it_is_told_so_and_not_that_time_is_over(
+    laboratory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Stepper.__call__
+
+    def interrupted(self: Stepper, *args: Any) -> dict[str, torch.Tensor]:
+        signal.raise_signal(signal.SIGINT)
+        return step(self, *args)
+
+    monkeypatch.setattr(Stepper, "__call__", interrupted)
+    with pytest.raises(RunStopped, match="Stopped at step 1 of 9 of the training of pix2pix"):
+        laboratory(steps=9).train("pix2pix", 0)
+    with pytest.raises(RunUnfinished, match="The time is over before the training of spade"):
+        laboratory(minutes=0).train("spade", 0)
 
 
 def test_a_run_tells_which_code_worked_on_it(

@@ -9,9 +9,10 @@ import pytest
 from scipy import stats
 
 from training.experiments.given import GIVEN
+from training.experiments.kinds import KINDS
 from training.experiments.orderings import PAIRS, Ordering, orderings, orderings_section
 from training.experiments.printed import TABLE_1, TABLE_2
-from training.experiments.report import KINDS, page, write_report
+from training.experiments.report import page, write_report
 from training.experiments.rows import Row
 from training.experiments.scale import SCALES
 from training.methods import METHODS

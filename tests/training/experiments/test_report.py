@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from training.experiments.report import KINDS, page, write_report
+from training.experiments.kinds import KINDS
+from training.experiments.report import page, write_report
 from training.experiments.rows import Row
 from training.experiments.scale import SCALES
 from training.methods import METHODS
