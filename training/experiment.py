@@ -175,7 +175,9 @@ def _methods(names: str | None, known: Mapping[str, Method], given: Given | None
     """A checkpoint that is given is the last one, unless it has a place among the names."""
     if given:
         known = {**known, GIVEN: given.method}
-    chosen = list(dict.fromkeys(name.strip() for name in names.split(","))) if names else [*known]
+    if names is None:
+        return list(known)
+    chosen = list(dict.fromkeys(name.strip() for name in names.split(",")))
     for name in chosen:
         method_named(name, known)
     return chosen if GIVEN in chosen or not given else [*chosen, GIVEN]

@@ -50,9 +50,7 @@ class Given:
     @property
     def method(self) -> Method:
         """As the tables know it. It is never trained there."""
-        return Method(
-            f"checkpoint {self.card.name}", TrainConfig(network=self.card.config), compact=True
-        )
+        return Method(f"checkpoint {self.card.name}", TrainConfig(network=self.card.config))
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -164,15 +164,19 @@ class Laboratory:
 
     def label(self, method: str) -> str:
         """The method's name in those of files and folders."""
-        return self.given.label if self.given and method == GIVEN else method
+        given = self._given(method)
+        return given.label if given else method
+
+    def _given(self, method: str) -> Given | None:
+        return self.given if method == GIVEN else None
 
     def run(self, method: str, seed: int) -> Path:
         return self.folder / f"{self.label(method)}-s{seed}"
 
     def train(self, method: str, seed: int) -> Path:
         """Train a method to its end; returns the file of its networks."""
-        if self.given and method == GIVEN:
-            return self.given.path
+        if given := self._given(method):
+            return given.path
         run, config = self.run(method, seed), self.scale.fitted(self.methods[method], seed)
         result = run / RESULT_NAME
         finished, what = is_finished(result, config), f"the training of {method} with seed {seed}"
@@ -212,8 +216,8 @@ class Laboratory:
     def facts(self, method: str, seeds: Sequence[int]) -> dict[str, Any]:
         """For a row: the code that trained the method with each seed, or what is known of the
         checkpoint that was given."""
-        if self.given and method == GIVEN:
-            return {GIVEN: self.given.facts}
+        if given := self._given(method):
+            return {GIVEN: given.facts}
         return {"code": [code_of(self.run(method, seed)) for seed in seeds]}
 
     def drawn(self, method: str, seed: int, tiles: TileSet) -> Pictures:

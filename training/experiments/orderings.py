@@ -154,9 +154,9 @@ _NOTES = (
     "does not have both. *Open*: it does not. The margin is Student's t at 95 %, with the variance "
     "over seeds pooled over the methods that have several; a method of one seed is taken to vary "
     "as they do. It is for the seeds of the generators alone: other slides could move the values "
-    "by more. Between methods that are alike one "
-    "cell in twenty would exceed it, and the cells of a row or a column are not independent. Style "
-    "from the tile itself, as the paper's measures imply."
+    "by more. Between methods that are alike one cell in twenty would exceed it, and the cells of "
+    "a row or a column are not independent. Style from the tile itself, as the paper's measures "
+    "imply."
 )
 
 

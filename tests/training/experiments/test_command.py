@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from model.errors import ParameterInvalid, RunBusy, RunStopped, RunUnfinished, SianError
+from tests.processes import RELEASE
 from training.alone import run_alone
 from training.experiment import app, workers_of
 
@@ -30,6 +31,16 @@ def test_a_table_of_distances_needs_their_features(
     done = CliRunner().invoke(app, [name, *options, "--device=cpu"])
     assert isinstance(done.exception, ParameterInvalid)
     assert "--inception" in str(done.exception)
+
+
+@pytest.mark.parametrize("options", [[], [f"--checkpoint={RELEASE}"]])
+def test_methods_without_a_name_are_not_all(
+    options: list[str], small_data: Path, tmp_path: Path
+) -> None:
+    named = [f"--data={small_data}", "--vgg=vgg", f"--folder={tmp_path / 'runs'}", "--methods="]
+    done = CliRunner().invoke(app, ["table1", *named, "--device=cpu", *options])
+    assert isinstance(done.exception, ParameterInvalid)
+    assert "There is no method ''" in str(done.exception)
 
 
 def test_one_core_is_left_to_the_process_that_trains(monkeypatch: pytest.MonkeyPatch) -> None:
