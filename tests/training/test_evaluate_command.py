@@ -1,6 +1,7 @@
 """``sian evaluate``: its table, its files, its exit codes."""
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,11 +101,15 @@ class TestCommand:
         assert self.run(folder)[0] == 0
         assert self.run(folder, "--strict")[0] == 1
 
-    def test_errors_are_one_line(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_errors_are_one_line(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         missing = ["evaluate", "--checkpoint", "x.safetensors", "--data", str(tmp_path / "none")]
         monkeypatch.setattr("sys.argv", missing)
-        with pytest.raises(SystemExit, match=r"error: There is no"):
+        with pytest.raises(SystemExit) as stop:
             run_alone(command.app, "evaluate")
+        assert stop.value.code == 1
+        assert re.fullmatch(r"error: There is no folder .*\n", capsys.readouterr().err)
 
     def test_slides_of_the_training_are_not_judged(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
