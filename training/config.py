@@ -65,6 +65,7 @@ class TrainConfig:
         discriminator.
     decay_from: part of the run after which the learning rates fall linearly to 0; 1 = never.
     ema_decay: of the averaged weights; 0 exports the raw ones.
+    start_from: SHA-256 of the checkpoint whose networks the run began with, if not at random.
     bn_batches, bn_px: batches and crop side for the batch norm statistics of the export.
     """
 
@@ -99,6 +100,7 @@ class TrainConfig:
     bn_px: int = 256
     precision: Precision = "auto"
     seed: int = 0
+    start_from: str | None = None
 
     def __post_init__(self) -> None:
         stride, smallest = self.network.stride, smallest_px(self.network)

@@ -50,16 +50,23 @@ def export(
             "licence": LICENCE,
             "mpp": MPP,
             "styles": provenance,
-            "training": {
-                "config": stepper.config.to_dict(),
-                "steps": progress.step,
-                "hours": round(progress.seconds / 3600, 2),
-                "device": str(stepper.process.device),
-                "slides": [slide.id for slide in slides],
-            },
+            "training": _told(stepper, progress, slides),
             "code_version": code_version(),
         },
     )
+
+
+def _told(stepper: Stepper, progress: Progress, slides: Sequence[LoadedSlide]) -> dict[str, Any]:
+    """The training, for the card; ``slides`` are all that the networks have ever seen."""
+    seen, start = [slide.id for slide in slides], stepper.start
+    told = {
+        "config": stepper.config.to_dict(),
+        "steps": progress.step,
+        "hours": round(progress.seconds / 3600, 2),
+        "device": str(stepper.process.device),
+        "slides": start.slides_with(seen) if start else seen,
+    }
+    return told | ({"started_from": start.facts} if start else {})
 
 
 @torch.no_grad()

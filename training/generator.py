@@ -9,6 +9,7 @@ from training.distributed import Process
 from training.loop import Intervals, run_steps
 from training.profile import Profile
 from training.samples import SampleSheet
+from training.start import Start
 from training.state import Progress
 from training.step import Stepper
 from training.vgg import Vgg19
@@ -25,9 +26,10 @@ def train_generator(
     intervals: Intervals | None = None,
     title: str = "train",
     profile: Profile | None = None,
+    start: Start | None = None,
 ) -> tuple[Stepper, Progress]:
     """Train until ``config.steps``, or a limit of ``training.loop.run_steps``, which see."""
-    stepper = Stepper(config, vgg, process)
+    stepper = Stepper(config, vgg, process, start)
     dataset = CropDataset(slides, config)
     sheet = SampleSheet(dataset) if process.leads else None
 

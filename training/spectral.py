@@ -1,6 +1,9 @@
 """Spectral normalisation of a generator or encoder during training, folded away on export."""
 
-from torch import nn
+import math
+
+import torch
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -8,10 +11,13 @@ from model.pixels import Module
 from model.sian import Sian
 from training.baselines.spade import Spade
 
+_GAIN = 0.02
 
-def add_spectral_norm(module: Module) -> Module:
+
+def add_spectral_norm(module: Module, *, trained: bool = False) -> Module:
     """Normalise the feature convolutions, as SPADE does: not those of the normalisation
-    layers, nor the last one to RGB."""
+    layers, nor the last one to RGB. Their weights are drawn anew, small; those that are
+    ``trained`` are only scaled to the size of such, at which Adam moves them as fast."""
     inside = {
         part
         for norm in module.modules()
@@ -20,9 +26,21 @@ def add_spectral_norm(module: Module) -> Module:
     }
     for name, part in list(module.named_modules()):
         if isinstance(part, nn.Conv2d) and part not in inside and name not in ("to_image", "start"):
-            nn.init.xavier_normal_(part.weight, gain=0.02)
+            if trained:
+                _scale_to_first(part.weight)
+            else:
+                nn.init.xavier_normal_(part.weight, gain=_GAIN)
             spectral_norm(part)
     return module
+
+
+@torch.no_grad()
+def _scale_to_first(weight: Tensor) -> None:
+    """Scale to the root mean square that the weights of a new network have: once normalised, they
+    are the same."""
+    inputs, outputs = weight[0].numel(), weight[:, 0].numel()
+    first = _GAIN * math.sqrt(2 / (inputs + outputs))
+    weight.mul_(first / weight.square().mean().sqrt().clamp_min(1e-12))
 
 
 def remove_spectral_norm(module: Module) -> Module:

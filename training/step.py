@@ -22,6 +22,7 @@ from training.networks import build
 from training.noise import draw_noise
 from training.spectral import add_spectral_norm
 from training.speed import autocast
+from training.start import Start
 from training.vgg import Vgg19
 
 Batch = dict[str, Tensor]
@@ -51,14 +52,21 @@ class Crops:
 
 
 class Stepper:
-    """The networks, their optimisers and averages, and the step that moves them."""
+    """The networks, their optimisers and averages, and the step that moves them.
 
-    def __init__(self, config: TrainConfig, vgg: Vgg19, process: Process) -> None:
-        self.config, self.process = config, process
+    start: gives the first generator and encoder; without one they are random.
+    """
+
+    def __init__(
+        self, config: TrainConfig, vgg: Vgg19, process: Process, start: Start | None = None
+    ) -> None:
+        self.config, self.process, self.start = config, process, start
         torch.manual_seed(config.seed)
-        generator, encoder = build(config.network)
+        generator, encoder = start.networks() if start else build(config.network)
         if config.generator_spectral_norm:
-            generator, encoder = add_spectral_norm(generator), add_spectral_norm(encoder)
+            trained = start is not None
+            generator = add_spectral_norm(generator, trained=trained)
+            encoder = add_spectral_norm(encoder, trained=trained)
         self.generator = self._place(generator)
         self.encoder = self._place(encoder)
         self.discriminators = self._place(Adversaries(config))

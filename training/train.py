@@ -21,6 +21,7 @@ from training.networks import FULL_WIDTH
 from training.parts import split
 from training.profile import Profile
 from training.speed import Precision
+from training.start import Start
 from training.trained import finish
 from training.vgg import Vgg19
 
@@ -50,6 +51,10 @@ def train(
     variant: Annotated[
         str | None,
         typer.Option(help="Of sian-release: one of its ablations, " + ", ".join(VARIANTS) + "."),
+    ] = None,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(help="Begin with the networks of this checkpoint (.safetensors) of SIAN."),
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Length of the run in steps.")] = None,
     batch: Annotated[
@@ -117,6 +122,7 @@ def train(
         steps=steps, batch_size=batch, lr_generator=lr_generator,
         lr_discriminator=lr_discriminator, rotation=rotation, precision=precision, seed=seed,
     )  # fmt: skip
+    start, config = Start.read(start_from, config) if start_from else (None, config)
     if threads:
         torch.set_num_threads(threads)
     process = start_process(device)
@@ -134,6 +140,7 @@ def train(
         workers=workers,
         intervals=Intervals(log_every, sample_every, save_every, minutes, save_minutes),
         profile=measured,
+        start=start,
     )
     if measured:
         typer.echo(measured.report())

@@ -112,6 +112,19 @@ def test_what_cannot_work_is_said_in_one_line(
     assert message in line
 
 
+def test_a_run_goes_on_from_a_checkpoint(folder: Path) -> None:
+    done = train(folder, "--steps", "2")
+    assert done.returncode == 0, done.stderr
+    first = (folder / "run").rename(folder / "first") / "checkpoint.safetensors"
+    done = train(folder, "--steps", "1", "--start-from", str(first))
+    assert done.returncode == 0, done.stderr
+    card = Synthesizer.load(folder / "run" / "checkpoint.safetensors").card
+    assert card.training["steps"] == 1
+    assert card.training["started_from"]["sha256"] == Synthesizer.load(first).card.sha256
+    done = train(folder, "--steps", "1", "--start-from", str(first), "--width", "16")
+    assert "holds another network than the one to be trained: branch_filters, " in done.stderr
+
+
 def test_a_variant_of_the_release_network_is_trained(folder: Path) -> None:
     done = train(folder, "--steps", "1", "--log-every", "1", "--variant", "segmentation")
     assert done.returncode == 0, done.stderr

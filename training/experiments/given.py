@@ -10,6 +10,7 @@ from model.errors import ParameterInvalid
 from training.config import TrainConfig
 from training.data.monuseg import Slide
 from training.methods import Method
+from training.start import slides_of, steps_before
 
 GIVEN = "checkpoint"
 """The name of its row."""
@@ -28,13 +29,7 @@ class Given:
         does not tell what it has seen."""
         card = verify(path)
         judged = {slide.id for slide in slides if slide.split == "test"}
-        trained_on = card.training.get("slides")
-        if not isinstance(trained_on, list):
-            raise ParameterInvalid(
-                f"The card of {path} has no list training.slides, which tells that it has not seen "
-                "the slides that are judged. Choose another --checkpoint."
-            )
-        seen = sorted(judged & {str(slide) for slide in trained_on})
+        seen = sorted(judged.intersection(slides_of(card, path, "--checkpoint")))
         if seen:
             raise ParameterInvalid(
                 f"{path} was trained on {len(seen)} of the slides that are judged, {seen[0]} for "
@@ -62,6 +57,7 @@ class Given:
             "sha256": self.card.sha256,
             "code_version": self.card.code_version,
             "steps": training.get("steps"),
+            "steps_before": steps_before(training),
             "batch": config.get("batch_size"),
             "crop_px": config.get("crop_px"),
             "start": self.card.config.start,

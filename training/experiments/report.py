@@ -148,8 +148,9 @@ def _otherwise(rows: Sequence[Row], scale: Scale) -> str:
     if row is None:
         return ""
     known = row.facts[GIVEN]
+    before = f", after {known['steps_before']} before them" if known["steps_before"] else ""
     told = (
-        f"{known['steps']} steps of {known['batch']} crops of {known['crop_px']} px"
+        f"{known['steps']} steps of {known['batch']} crops of {known['crop_px']} px{before}"
         if all(known[key] for key in ("steps", "batch", "crop_px"))
         else "its card does not tell how long"
     )
