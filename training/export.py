@@ -57,14 +57,15 @@ def export(
 
 
 def _told(stepper: Stepper, progress: Progress, slides: Sequence[LoadedSlide]) -> dict[str, Any]:
-    """The training, for the card; ``slides`` are all that the networks have ever seen."""
-    seen, start = [slide.id for slide in slides], stepper.start
+    """The training, for the card; its slides are all that the networks have ever seen."""
+    start = stepper.start
+    seen = [*(start.slides if start else []), *(slide.id for slide in slides)]
     told = {
         "config": stepper.config.to_dict(),
         "steps": progress.step,
         "hours": round(progress.seconds / 3600, 2),
         "device": str(stepper.process.device),
-        "slides": start.slides_with(seen) if start else seen,
+        "slides": list(dict.fromkeys(seen)),
     }
     return told | ({"started_from": start.facts} if start else {})
 

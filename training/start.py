@@ -1,7 +1,6 @@
 """The networks that a run begins with, when it goes on from a checkpoint of SIAN."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,14 @@ from training.config import TrainConfig
 class Start:
     """What a checkpoint gives to a run: its averaged networks, and where they come from.
 
-    The discriminators are not in a checkpoint: they begin at random.
+    The discriminators are not in a checkpoint: they begin at random. slides: ids of those that the
+    networks have seen.
     """
 
     generator: Generator
     encoder: StyleEncoder
     card: Card
+    slides: list[str]
 
     @classmethod
     def read(cls, checkpoint: Path, config: TrainConfig) -> tuple["Start", TrainConfig]:
@@ -41,17 +42,13 @@ class Start:
                 f"{_differing(card, config)}. Choose the --method, --variant and --width that it "
                 "was trained with, or another --start-from."
             )
-        slides_of(card, checkpoint, "--start-from")
-        return cls(generator, encoder, card), replace(config, start_from=card.sha256)
+        slides = slides_of(card, checkpoint, "--start-from")
+        return cls(generator, encoder, card, slides), replace(config, start_from=card.sha256)
 
     def networks(self) -> tuple[Generator, StyleEncoder]:
         """Copies to be trained."""
         generator, encoder = copy.deepcopy((self.generator, self.encoder))
         return generator.requires_grad_().train(), encoder.requires_grad_().train()
-
-    def slides_with(self, slides: Sequence[str]) -> list[str]:
-        """Ids of all slides that the networks have seen after training on ``slides``."""
-        return list(dict.fromkeys([*map(str, self.card.training["slides"]), *slides]))
 
     @property
     def facts(self) -> dict[str, Any]:
