@@ -23,14 +23,7 @@ def _variant(title: str, config: TrainConfig, *, repeated: bool = False) -> Meth
 
 VARIANTS: dict[str, Method] = {
     "release": _variant("release", _RELEASE, repeated=True),
-    # More of what judges it.
-    "segmentation": _variant(
-        "and a discriminator of pixel classes", replace(_RELEASE, weights=_weights(segmentation=1))
-    ),
-    "segmentation-for-projected": _variant(
-        "the discriminator on VGG19 features names pixel classes, not real and synthetic",
-        replace(_RELEASE, weights=_weights(segmentation=1, projected=0)),
-    ),
+    # More of what it might have.
     "diff-augment": _variant("and DiffAugment", replace(_RELEASE, diff_augment=True)),
     # The mean over patches is flatter than a single score, for which 10 is usual.
     "r1": _variant("and R1, weight 1000", replace(_RELEASE, r1=1000.0)),
@@ -39,6 +32,10 @@ VARIANTS: dict[str, Method] = {
     ),
     "nucleus-noise": _variant("and noise per nucleus", _network(nucleus_noise=True)),
     # Without what it has.
+    "no-segmentation": _variant(
+        "without the discriminator of pixel classes",
+        replace(_RELEASE, weights=_weights(segmentation=0)),
+    ),
     "no-projected": _variant(
         "without the discriminator on VGG19 features",
         replace(_RELEASE, weights=_weights(projected=0)),
