@@ -64,9 +64,8 @@ def slides_of() -> Callable[[str], list[Slide]]:
     return make
 
 
-# What goes together: one network's width, one loss for another, axes that need their encoder, and
-# two kinds of maps.
-CHANGES = {"wide": 2, "segmentation-for-projected": 2, "no-colour-axes": 2, "nearest-maps": 2}
+# What goes together: the widths of one network, axes that need their encoder, two kinds of maps.
+CHANGES = {"wide": 2, "no-colour-axes": 2, "nearest-maps": 2}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
