@@ -15,7 +15,7 @@ from model.errors import NonFiniteLoss
 from training.data.loader import NumberedSamples, batches
 from training.distributed import Process, any_process, average_values
 from training.profile import Profile
-from training.sitting import Log, alone_in, progress_bar, stop_signal
+from training.sitting import Log, progress_bar, stop_signal
 from training.speed import as_fast_as_possible
 from training.state import Progress, Resumable, RunConfig, load_state, save_state
 from training.waiting import timed
@@ -77,14 +77,15 @@ def run_steps(
 ) -> Progress:
     """Take steps until ``config.steps``, the minutes are over, or SIGINT or SIGTERM; then save.
 
-    ``run`` is created, or resumed exactly if it holds a state of the same configuration.
+    ``run`` is created, or resumed exactly if it holds a state of the same configuration. The caller
+    sees to it that nobody else works there (``training.sitting.alone_in``), until it has made
+    what it wants of the result.
     ``title`` stands beside the progress bar; ``write_sheet(step)`` keeps a picture of that step.
 
     Raises:
         NonFiniteLoss: a loss term became NaN or infinite; the state on disk is from before.
         ParameterInvalid: a batch cannot be split over the processes.
         ResumeMismatch: ``run`` belongs to another configuration.
-        RunBusy: another process trains in ``run``.
     """
     config, process = stepper.config, stepper.process
     run.mkdir(parents=True, exist_ok=True)
@@ -98,7 +99,6 @@ def run_steps(
     )
     deadline = time.monotonic() + 60 * intervals.minutes
     with (
-        alone_in(run) if process.leads else nullcontext(),
         as_fast_as_possible(process.device),
         stop_signal() as stopped,
         progress_bar(title, config.steps, progress.step, shown=process.leads) as bar,

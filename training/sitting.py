@@ -49,10 +49,12 @@ class Log:
 
 @contextmanager
 def alone_in(run: Path) -> Iterator[None]:
-    """Nobody else trains in the folder ``run`` meanwhile. Raises RunBusy when somebody does.
+    """Nobody else works in the folder ``run`` meanwhile. Raises RunBusy when somebody does.
 
+    The folder is created if it is not there.
     The lock belongs to the process and ends with it, however it ends.
     """
+    run.mkdir(parents=True, exist_ok=True)
     folder = os.open(run, os.O_RDONLY)
     try:
         _lock(folder, run)

@@ -1,6 +1,7 @@
 """`sian train`, also `python -m training.train`: from slides to a checkpoint."""
 
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from training.methods import METHODS, Method, method_named
 from training.networks import FULL_WIDTH
 from training.parts import split
 from training.profile import Profile
+from training.sitting import alone_in
 from training.speed import Precision
 from training.start import Start
 from training.trained import finish
@@ -131,24 +133,25 @@ def train(
         [slide for slide in found if slide.split == "train"], smallest_px=config.smallest_slide_px
     )
     measured = Profile() if profile else None
-    stepper, progress = train_generator(
-        config,
-        slides,
-        Vgg19.load(vgg),
-        run_dir,
-        process,
-        workers=workers,
-        intervals=Intervals(log_every, sample_every, save_every, minutes, save_minutes),
-        profile=measured,
-        start=start,
-    )
-    if measured:
-        typer.echo(measured.report())
-    if process.leads:
-        target = finish(method, run_dir, stepper, progress, slides, checkpoint=checkpoint)
-        typer.echo(f"Step {progress.step}: wrote {target}")
-        for part in split(target, shard_mib) if shard_mib else []:
-            typer.echo(f"  {part.name}")
+    with alone_in(run_dir) if process.leads else nullcontext():
+        stepper, progress = train_generator(
+            config,
+            slides,
+            Vgg19.load(vgg),
+            run_dir,
+            process,
+            workers=workers,
+            intervals=Intervals(log_every, sample_every, save_every, minutes, save_minutes),
+            profile=measured,
+            start=start,
+        )
+        if measured:
+            typer.echo(measured.report())
+        if process.leads:
+            target = finish(method, run_dir, stepper, progress, slides, checkpoint=checkpoint)
+            typer.echo(f"Step {progress.step}: wrote {target}")
+            for part in split(target, shard_mib) if shard_mib else []:
+                typer.echo(f"  {part.name}")
     end_process(process)
 
 

@@ -46,6 +46,11 @@ PANOPTIC = (Column("DQ", "dq", "dq"), Column("SQ", "sq", "sq"), Column("PQ", "pq
 
 QUALITY = (*PANOPTIC, Column("AJI", "aji"))
 
+GAIN = (
+    Column("PQ over the augmented real set", "pq_gain"),
+    Column("its error over slides", "pq_gain_error", deviation=False),
+)
+
 APPEARANCE = (
     Column("Lab distance", "lab", digits=2),
     Column("gradient energy", "energy", digits=2),

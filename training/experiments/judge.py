@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from training.data.crops import LoadedSlide, load_slides
 from training.evaluation.tiles import Tile
 from training.experiments.identity import Origin, digest, write_whole
 from training.experiments.laboratory import ImageU8, Laboratory
@@ -21,6 +22,7 @@ from training.experiments.measures import (
     appearance,
     distances,
     segmentation,
+    segmentation_by_slide,
     similarity,
 )
 from training.experiments.pictures import Pictures
@@ -116,6 +118,19 @@ class Judge:
         }
         return self._kept("segmentation", origin, measure)
 
+    def segmentation_by_slide(self, segnet: Path) -> dict[str, Measures]:
+        """What a SegNet finds in the whole test slides, by their ids."""
+
+        def measure() -> dict[str, Measures]:
+            segmenter = self._laboratory.segmenter(segnet)
+            return segmentation_by_slide(segmenter, self._slides)
+
+        origin = {
+            "segnet": self._laboratory.digest_of(segnet),
+            "slides": self._laboratory.test_data,
+        }
+        return self._kept("segmentation by slide", origin, measure)
+
     @cached_property
     def places(self) -> dict[str, list[int]]:
         """Which of the judged tiles an organ has, for organs with enough of them."""
@@ -123,6 +138,10 @@ class Judge:
 
     def _images(self, drawn: Pictures | None) -> Sequence[ImageU8]:
         return drawn.images if drawn else [tile.image_u8 for tile in self.tiles]
+
+    @cached_property
+    def _slides(self) -> list[LoadedSlide]:
+        return load_slides(self._laboratory.test_slides, smallest_px=0)
 
     @cached_property
     def _real(self) -> Sample:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from model.checkpoint import sha256_of
 from model.errors import RunStopped, RunUnfinished, TrainingError
+from training.config import TrainConfig
 from training.data.crops import LoadedSlide, load_slides
 from training.data.monuseg import Slide
 from training.distributed import Process
@@ -40,13 +41,12 @@ from training.segmentation.config import SegNetConfig
 from training.segmentation.data import Annotated
 from training.segmentation.segmenter import Segmenter
 from training.segmentation.train import train_segnet
-from training.sitting import progress_bar
+from training.sitting import alone_in, progress_bar
 from training.state import STATE_NAME
 from training.trained import RESULT_NAME, finish, is_finished, load_result
 from training.vgg import Vgg19
 
 ImageU8 = NDArray[np.uint8]
-Draw = Callable[[TileModel, int], ImageU8]
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,15 @@ class TileSet:
 
     name: str
     origins: Sequence[str]
-    draw: Draw
+    draw: Callable[[TileModel, int], ImageU8]
+
+
+@dataclass(frozen=True)
+class Added:
+    """Synthetic images for a SegNet. identity: a digest of them. images: makes them."""
+
+    identity: str
+    images: Callable[[], Sequence[Annotated]]
 
 
 @dataclass(frozen=True)
@@ -126,12 +134,17 @@ class Laboratory:
     @cached_property
     def training_data(self) -> str:
         """A digest of the training slides."""
-        files = [
-            [slide.id, sha256_of(slide.image_path), sha256_of(slide.labels_path)]
-            for slide in self.found
-            if slide.split == "train"
-        ]
-        return digest(files)
+        return _digest_of([slide for slide in self.found if slide.split == "train"])
+
+    @cached_property
+    def test_slides(self) -> list[Slide]:
+        """Those that a SegNet is tested on whole."""
+        return [slide for slide in self.found if slide.split == "test"][: self.scale.test_slides]
+
+    @cached_property
+    def test_data(self) -> str:
+        """A digest of these."""
+        return _digest_of(self.test_slides)
 
     @cached_property
     def training_tiles(self) -> list[Tile]:
@@ -178,19 +191,16 @@ class Laboratory:
         if given := self._given(method):
             return given.path
         run, config = self.run(method, seed), self.scale.fitted(self.methods[method], seed)
-        result = run / RESULT_NAME
-        finished, what = is_finished(result, config), f"the training of {method} with seed {seed}"
-        if not finished:
-            self.sitting.go_on(what)
-        claim(
-            run,
-            config,
-            {"training_slides": self.training_data},
-            unnoted=unnoted(run),
-            working=not finished,
-        )
-        if finished:
+        result, others = run / RESULT_NAME, {"training_slides": self.training_data}
+        if is_finished(result, config):
+            claim(run, config, others, unnoted=unnoted(run))
             return result
+        self.sitting.go_on(f"the training of {method} with seed {seed}")
+        with alone_in(run):
+            claim(run, config, others, unnoted=unnoted(run), working=True)
+            return self._train(method, config, run)
+
+    def _train(self, method: str, config: TrainConfig, run: Path) -> Path:
         stepper, progress = train_generator(
             config,
             self.training_slides,
@@ -199,10 +209,13 @@ class Laboratory:
             self.sitting.process,
             workers=self.sitting.workers,
             intervals=Intervals(minutes=self.sitting.minutes_left),
-            title=f"{method} s{seed}",
+            title=f"{method} s{config.seed}",
         )
         if progress.step < config.steps:
-            raise self.sitting.ended(f"at step {progress.step} of {config.steps} of {what}")
+            raise self.sitting.ended(
+                f"at step {progress.step} of {config.steps} of the training of {method} with seed "
+                f"{config.seed}"
+            )
         return finish(method, run, stepper, progress, self.training_slides)
 
     def model(self, method: str, seed: int) -> TileModel:
@@ -246,34 +259,22 @@ class Laboratory:
             self._digests[path] = sha256_of(path)
         return self._digests[path]
 
-    def segnet(
-        self,
-        name: str,
-        seed: int,
-        images: Callable[[], Sequence[Annotated]],
-        *,
-        augment: bool,
-        added: str | None = None,
-    ) -> Path:
-        """The file of the SegNet ``name``, trained on ``images()`` if it is not there yet.
-
-        added: a digest of what they are besides the training slides.
-        """
+    def segnet(self, name: str, seed: int, *, augment: bool, added: Added | None = None) -> Path:
+        """The file of the SegNet ``name``, trained on the training slides, and on what is ``added``
+        to them, if it is not there yet."""
         run = self.folder / f"segnet-{name}-s{seed}"
         result = run / RESULT_NAME
         config = self.scale.segnet_config(augment=augment, seed=seed)
-        trained = result.is_file()
-        if not trained:
-            self.sitting.go_on(f"the training of SegNet {name}")
-        claim(
-            run,
-            config,
-            {"training_slides": self.training_data, "synthetic_tiles": added},
-            unnoted=unnoted(run, synthetic_tiles="unknown" if added else None),
-            working=not trained,
-        )
-        if not trained:
-            self._train_segnet(name, config, images(), run)
+        tiles = added.identity if added else None
+        others = {"training_slides": self.training_data, "synthetic_tiles": tiles}
+        before = unnoted(run, synthetic_tiles="unknown" if added else None)
+        if result.is_file():
+            claim(run, config, others, unnoted=before)
+            return result
+        self.sitting.go_on(f"the training of SegNet {name}")
+        with alone_in(run):
+            claim(run, config, others, unnoted=before, working=True)
+            self._train_segnet(name, config, added.images() if added else [], run)
         return result
 
     def segmenter(self, path: Path) -> Segmenter:
@@ -281,24 +282,26 @@ class Laboratory:
         return Segmenter.load(path, device=str(self.sitting.process.device))
 
     def _train_segnet(
-        self, name: str, config: SegNetConfig, images: Sequence[Annotated], run: Path
+        self, name: str, config: SegNetConfig, added: Sequence[Annotated], run: Path
     ) -> None:
         self.sitting.go_on(f"the training of SegNet {name}")
         segmenter = train_segnet(
             config,
-            images,
+            [Annotated(slide.image_u8, slide.labels) for slide in self.training_slides],
             run,
             self.sitting.process,
+            added=added,
             workers=self.sitting.workers,
             intervals=Intervals(minutes=self.sitting.minutes_left),
-            title=f"segnet {name}",
+            title=f"segnet {name} s{config.seed}",
         )
         if segmenter is None:
             raise self.sitting.ended(f"before the training of SegNet {name} was finished")
         segmenter.save(run / RESULT_NAME)
 
-    def real_images(self) -> list[Annotated]:
-        return [Annotated(slide.image_u8, slide.labels) for slide in self.training_slides]
+
+def _digest_of(slides: Sequence[Slide]) -> str:
+    return digest([[s.id, sha256_of(s.image_path), sha256_of(s.labels_path)] for s in slides])
 
 
 def unnoted(run: Path, **others: str | None) -> Origin | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.crops import LoadedSlide
 from training.evaluation.cache import FeatureCache
 from training.evaluation.rows import energy_ratio, tile_statistics
 from training.evaluation.tiles import Tile
@@ -129,7 +130,22 @@ def segmentation(
         for first in range(0, len(tiles), _TOGETHER):
             found += segmenter.segment_many(images_u8[first : first + _TOGETHER])
             bar(len(found), None)
-    pairs = [(tile.mask_labels, labels) for tile, labels in zip(tiles, found, strict=True)]
+    return _quality([(tile.mask_labels, labels) for tile, labels in zip(tiles, found, strict=True)])
+
+
+def segmentation_by_slide(
+    segmenter: Segmenter, slides: Sequence[LoadedSlide]
+) -> dict[str, Measures]:
+    """What a SegNet finds in whole slides against their masks, by the id of the slide."""
+    found = {}
+    with progress_bar("SegNet", len(slides), 0) as bar:
+        for slide in slides:
+            found[slide.id] = _quality([(slide.labels, segmenter.segment(slide.image_u8))])
+            bar(len(found), None)
+    return found
+
+
+def _quality(pairs: Sequence[tuple[NDArray[np.int32], NDArray[np.int32]]]) -> Measures:
     mean = mean_panoptic(pairs)
     return {
         "dq": mean.dq,

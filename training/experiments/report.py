@@ -128,8 +128,9 @@ def _budget(kind: TableKind, rows: Sequence[Row], scale: Scale) -> str:
     if kind.on_test and _has_release(rows):
         own = "" if scale.shrink_compact else "its own width, "
         text += (
-            f" SIAN release has {own}crops at random places, stain augmentation, and a "
-            "discriminator on VGG19 features besides."
+            f" SIAN release has {own}crops at random places, stain augmentation, and two more "
+            "discriminators: one on VGG19 features, and one of pixel classes, which are those that "
+            "SegNet learns."
         )
     text += _otherwise(rows, scale)
     if kind.segnet:
@@ -139,6 +140,11 @@ def _budget(kind: TableKind, rows: Sequence[Row], scale: Scale) -> str:
             f"{segnet.crop_px} px."
         )
     tiling = tiling_of(scale)
+    if kind.whole_slides:
+        return (
+            f"{text} Where tiles are added, of {tiling['tile_px']} px a side, "
+            f"{scale.synthetic_share:.0%} of the crops are of these."
+        )
     return f"{text} Judged tiles: {tiling['tile_px']} px a side, {tiling['stride_px']} px apart."
 
 

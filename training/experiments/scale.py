@@ -20,10 +20,12 @@ class Scale:
     shrink_compact: the networks too that are compact as they are.
     crop_px, batch, steps: of every generator. The grid of crops has a stride of half a crop.
     bn_batches: for the batch norm statistics of the finished networks.
-    test_tiles: judged tiles; None = all.
+    test_tiles: judged tiles; None = all. test_slides: whole slides that the SegNets of table 3 are
+        tested on; None = all.
     segnet_width, segnet_crop_px, segnet_steps: of every SegNet; its crops are no larger than the
         tiles.
-    synthetic: tiles that each method adds to the training set in table 3.
+    synthetic: tiles that each method adds to the training set in table 3; synthetic_share: of the
+        crops that its SegNet sees.
     seeds: runs of a method that is repeated; others have the first only.
     note, caveat: printed with every result; the note, only if nothing was changed.
     changed: (option, value) of what differs from the scale of that name.
@@ -36,11 +38,13 @@ class Scale:
     steps: int
     bn_batches: int
     test_tiles: int | None
+    test_slides: int | None
     segnet_width: int
     segnet_crop_px: int
     segnet_batch: int
     segnet_steps: int
     synthetic: int
+    synthetic_share: float
     seeds: tuple[int, ...]
     note: str
     caveat: str = ""
@@ -96,6 +100,7 @@ class Scale:
             batch_size=self.segnet_batch,
             steps=self.segnet_steps,
             augment=augment,
+            synthetic_share=self.synthetic_share,
             seed=seed,
         )
 
@@ -112,11 +117,13 @@ SCALES: dict[str, Scale] = {
         steps=2,
         bn_batches=1,
         test_tiles=28,
+        test_slides=2,
         segnet_width=8,
         segnet_crop_px=64,
         segnet_batch=2,
         segnet_steps=4,
         synthetic=7,
+        synthetic_share=0.5,
         seeds=(0,),
         note="A check that everything runs.",
         caveat="Its numbers mean nothing.",
@@ -130,11 +137,13 @@ SCALES: dict[str, Scale] = {
         steps=400,
         bn_batches=16,
         test_tiles=None,
+        test_slides=None,
         segnet_width=16,
         segnet_crop_px=128,
         segnet_batch=8,
         segnet_steps=1_500,
-        synthetic=2_000,
+        synthetic=1_400,
+        synthetic_share=0.5,
         seeds=(0, 1, 2),
         note="What two CPU cores can pay, the same number of crops and steps for every method: a "
         "46th of the published number of crops, of half their side, at a quarter of the width.",
@@ -149,11 +158,14 @@ SCALES: dict[str, Scale] = {
         steps=9_200,
         bn_batches=32,
         test_tiles=None,
+        test_slides=None,
         segnet_width=64,
         segnet_crop_px=256,
         segnet_batch=8,
         segnet_steps=9_200,
         synthetic=5_000,
+        # Their part in the union with the 1,470 crops.
+        synthetic_share=5_000 / 6_470,
         seeds=(0, 1, 2),
         note="The schedule of the paper.",
     ),

@@ -97,7 +97,8 @@ def draw_judged(laboratory: Laboratory, method: str, seed: int, source: StyleSou
     return laboratory.tiles(method, seed, judged_set(laboratory, source))
 
 
-def real_segnet(laboratory: Laboratory) -> Path:
-    """SegNet trained on the real training slides with traditional augmentation."""
-    seed = laboratory.scale.seeds[0]
-    return laboratory.segnet(_SEGNET, seed, laboratory.real_images, augment=True)
+def real_segnet(laboratory: Laboratory, seed: int | None = None) -> Path:
+    """SegNet trained on the real training slides with traditional augmentation; by default with the
+    first seed, as the judge of synthetic tiles."""
+    seed = laboratory.scale.seeds[0] if seed is None else seed
+    return laboratory.segnet(_SEGNET, seed, augment=True)

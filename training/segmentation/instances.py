@@ -16,6 +16,9 @@ from model.mask import Labels
 BACKGROUND, INSIDE, BOUNDARY = 0, 1, 2
 CLASSES = 3
 
+UNTOLD = 255
+"""In place of a class, where there is no mask that could tell it."""
+
 BOUNDARY_PX = 2
 """Width of the boundary, and how far ``recover_instances`` grows what is inside. The round trip of
 MoNuSeg's training masks keeps a PQ of .97 so; with what a square of 3 x 3 or 5 x 5 px makes the

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from model.pixels import place, u8_to_pm1
 from training.distributed import Process, average_gradients, broadcast, synchronise_batch_norm
 from training.segmentation.config import SegNetConfig
+from training.segmentation.instances import UNTOLD
 from training.segmentation.segnet import SegNet
 from training.speed import autocast
 
@@ -58,10 +59,12 @@ class SegNetStepper:
 
 
 def cross_entropy(scores: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
-    """Mean of -log p(class) over the pixels, each with the weight of its true class.
+    """Mean of -log p(class) over the pixels, each with the weight of its true class; those that are
+    ``UNTOLD`` take no part.
 
     scores (B C H W), classes (B H W) int64, weights (C). The mean is taken here because PyTorch
     refuses to take it on a GPU once deterministic algorithms were asked for.
     """
-    losses = F.cross_entropy(scores, classes, weights, reduction="none")
-    return losses.sum() / weights[classes].sum()
+    losses = F.cross_entropy(scores, classes, weights, reduction="none", ignore_index=UNTOLD)
+    told = classes != UNTOLD
+    return losses.sum() / (weights[classes.where(told, 0)] * told).sum()

@@ -18,12 +18,13 @@ from safetensors.torch import load_file
 
 from model.errors import ResumeMismatch, RunBusy, RunStopped, RunUnfinished
 from training.experiments.identity import NOTE_NAME
-from training.experiments.laboratory import Laboratory, TileSet
+from training.experiments.laboratory import Added, Laboratory, TileSet
 from training.experiments.styles import RandomMasks, judged_set, organ_styles, random_set
 from training.experiments.table1 import real_segnet
+from training.segmentation.data import Annotated
 from training.sitting import alone_in
 from training.step import Stepper
-from training.trained import RESULT_NAME, load_result
+from training.trained import RESULT_NAME, finish, load_result
 
 Make = Callable[..., Laboratory]
 
@@ -160,7 +161,30 @@ def test_a_run_that_another_process_trains_is_left_to_it(laboratory: Make) -> No
     run.mkdir(parents=True)
     with alone_in(run), pytest.raises(RunBusy, match="Another process is training in"):
         now.train("pix2pix", 0)
+    assert not (run / NOTE_NAME).exists()
     assert now.train("pix2pix", 0).is_file()
+
+
+def test_a_run_is_left_alone_until_its_networks_are_written(
+    laboratory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, written = laboratory(), finish
+
+    def finishing(method: str, run: Path, *others: object) -> Path:
+        with pytest.raises(RunBusy), alone_in(run):
+            pass
+        return written(method, run, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("training.experiments.laboratory.finish", finishing)
+    assert now.train("pix2pix", 0).is_file()
+
+
+def test_a_segnet_that_another_process_trains_is_left_to_it(laboratory: Make) -> None:
+    now = laboratory()
+    run = now.folder / "segnet-real-augmented-s0"
+    with alone_in(run), pytest.raises(RunBusy):
+        real_segnet(now)
+    assert real_segnet(now).is_file()
 
 
 def test_one_network_at_a_time_is_kept(laboratory: Make) -> None:
@@ -277,13 +301,15 @@ def test_a_segnet_is_of_its_options_and_images(laboratory: Make) -> None:
 
 def test_a_segnet_of_other_synthetic_tiles_is_refused(laboratory: Make) -> None:
     now = laboratory()
-    for added in ("0" * 64, "0" * 64):
-        now.segnet("pix2pix", 0, now.real_images, augment=True, added=added)
+    tile = Annotated(np.zeros((128, 128, 3), np.uint8), np.zeros((128, 128), np.int32))
+    first, other = (Added(digit * 64, lambda: [tile]) for digit in "01")
+    for _ in range(2):
+        now.segnet("pix2pix", 0, augment=True, added=first)
     with pytest.raises(ResumeMismatch, match=r"synthetic_tiles is \"00000000\", now \"11111111\""):
-        now.segnet("pix2pix", 0, now.real_images, augment=True, added="1" * 64)
+        now.segnet("pix2pix", 0, augment=True, added=other)
     (now.folder / "segnet-pix2pix-s0" / NOTE_NAME).unlink()
     with pytest.raises(ResumeMismatch, match='synthetic_tiles is "unknown"'):
-        now.segnet("pix2pix", 0, now.real_images, augment=True, added="0" * 64)
+        now.segnet("pix2pix", 0, augment=True, added=first)
 
 
 def test_every_method_is_drawn_in_the_same_precision(

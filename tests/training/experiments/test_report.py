@@ -73,6 +73,19 @@ def test_the_page_of_a_segnet_has_its_budget() -> None:
     text = page(KINDS["table3"], [REAL], SMOKE, "")
     assert "Generators: width 8, 2 steps of 2 crops of 128 px." in text
     assert "SegNet: width 8, 4 steps of 2 crops of 64 px." in text
+    assert "Where tiles are added, of 128 px a side, 50% of the crops are of these." in text
+    assert "Judged tiles" not in text
+    assert "Judged tiles: 128 px a side" in page(KINDS["table1"], [REAL], SMOKE, "")
+
+
+def test_what_tiles_add_is_told_with_both_errors() -> None:
+    values = [
+        {"pq": 0.5 + gain, "pq_gain": gain, "pq_gain_error": 0.004} for gain in (0.01, 0.02, 0.03)
+    ]
+    row = Row("sian", "+ SIAN", (0, 1, 2), values, {"synthetic": 7, "generators": 3})
+    text = page(KINDS["table3"], [row], SMOKE, "")
+    assert "| synthetic | generators | seeds | PQ | PQ over the augmented real set |" in text
+    assert "| + SIAN | 7 | 3 | 3 | 0.520 ± 0.010 (0.555) | 0.020 ± 0.010 | 0.004 |" in text
 
 
 @pytest.mark.parametrize(("scale", "own_width"), [("smoke", False), ("cpu", True)])
@@ -84,7 +97,7 @@ def test_a_page_with_the_release_network_tells_what_is_its_own(
     row = Row("sian-release", "SIAN release", (0,), [{"pq": 0.1, "kid": 0.1}], facts)
     text = page(KINDS[name], [row], SCALES[scale], "")
     assert ("SIAN release has its own width" in text) == own_width
-    assert "discriminator on VGG19 features" in text
+    assert "one on VGG19 features, and one of pixel classes" in text
     assert "Some choices of SIAN release were made by these test tiles" in text
 
 

@@ -55,6 +55,13 @@ def test_networks_are_judged_at_the_size_they_were_trained_at(scale) -> None:
         assert {(config.crop_px, config.bn_px) for config in configs} == {(now.tile_px,) * 2}
 
 
+def test_the_share_of_synthetic_crops_is_that_of_the_paper() -> None:
+    scale = SCALES["paper"]
+    share = scale.segnet_config(augment=True, seed=0).synthetic_share
+    assert share == scale.synthetic / (scale.synthetic + 1_470)
+    assert SCALES["cpu"].segnet_config(augment=True, seed=0).synthetic_share == 0.5
+
+
 def test_a_segnet_has_no_larger_crops_than_there_are_tiles() -> None:
     scale = SCALES["cpu"]
     sides = {

@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from model.errors import ParameterInvalid, RunUnfinished
 from tests.training.experiments.stand_ins import Blocks, spaces
-from training.experiments.judge import Judge
 from training.experiments.laboratory import Laboratory
 from training.experiments.styles import RandomMasks, organ_styles
 from training.experiments.table1 import draw_judged, table_1, table_2
-from training.experiments.table3 import table_3
-from training.segmentation.data import Annotated
 
 Make = Callable[..., Laboratory]
 
@@ -120,62 +116,6 @@ def test_rows_of_one_table_have_an_error_over_slides(copying: Make, tmp_path: Pa
     by_name = {row.name: row for row in rows if row.facts["style_source"] != "same"}
     assert by_name["spade"].mean("kid_error") > 0
     assert by_name["real-beside"].mean("kid_error") > 0
-
-
-Trained = dict[str, tuple[list[Annotated], bool]]
-
-
-class TestTable3:
-    """Which tiles a SegNet is trained on, with networks that copy the style they are given."""
-
-    @pytest.fixture
-    def now(self, copying: Make) -> Laboratory:
-        return copying(synthetic=3, test_tiles=4)
-
-    @pytest.fixture
-    def trained(self, now: Laboratory, monkeypatch: pytest.MonkeyPatch) -> Trained:
-        """The images of each SegNet, and whether they are augmented."""
-        asked: Trained = {}
-        monkeypatch.setattr(Judge, "segmentation", lambda *_: {"pq": 0.5})
-
-        def segnet(name: str, seed: int, images: Any, *, augment: bool, **_: Any) -> Path:
-            asked[name] = (images(), augment)
-            return now.folder / name
-
-        now.segnet = segnet  # type: ignore[method-assign, assignment]
-        rows = table_3(now, ["spade", "pix2pix"])
-        assert [row.facts["synthetic"] for row in rows] == [0, 0, 3, 3]
-        return asked
-
-    def test_all_but_the_first_are_augmented(self, trained: Trained) -> None:
-        flags = {name: augment for name, (_, augment) in trained.items()}
-        assert flags == {"real": False, "real-augmented": True, "spade": True, "pix2pix": True}
-
-    def test_real_slides_are_in_every_set(self, trained: Trained) -> None:
-        counts = {name: len(images) for name, (images, _) in trained.items()}
-        assert counts == {"real": 2, "real-augmented": 2, "spade": 5, "pix2pix": 5}
-        real = trained["real"][0]
-        for images, _ in trained.values():
-            for one, other in zip(images[:2], real, strict=True):
-                assert np.array_equal(one.image_u8, other.image_u8)
-
-    def test_all_methods_draw_the_same_masks(self, trained: Trained, now: Laboratory) -> None:
-        spade, pix2pix = (trained[name][0][2:] for name in ("spade", "pix2pix"))
-        masks = RandomMasks(now, list(organ_styles(now)))
-        for k, (one, other) in enumerate(zip(spade, pix2pix, strict=True)):
-            assert np.array_equal(one.labels, other.labels)
-            assert np.array_equal(one.labels, masks[k])
-            assert one.labels.max() > 1
-        assert not np.array_equal(spade[0].labels, spade[1].labels)
-
-    def test_styles_are_of_training_slides_of_the_organ(
-        self, trained: Trained, now: Laboratory
-    ) -> None:
-        """A copy of the style shows which it was."""
-        for k, added in enumerate(trained["spade"][0][2:]):
-            organ = ("breast", "kidney")[k % 2]
-            of_organ = [tile.image_u8 for tile in now.training_tiles if tile.organ == organ]
-            assert any(np.array_equal(added.image_u8, each) for each in of_organ)
 
 
 def test_styles_are_of_the_middle_of_a_slide(copying: Make) -> None:

@@ -8,8 +8,8 @@ import torch
 
 from model.errors import DataInvalid
 from training.segmentation.config import SegNetConfig
-from training.segmentation.data import Annotated, AnnotatedCrops, _window
-from training.segmentation.instances import class_map
+from training.segmentation.data import Annotated, AnnotatedCrops, _classes, _window
+from training.segmentation.instances import UNTOLD, class_map
 
 MakeConfig = Callable[..., SegNetConfig]
 
@@ -40,7 +40,7 @@ def test_sample_k_is_the_same_whatever_was_read_before(
 
 
 def test_a_slide_counts_as_often_as_it_has_crops(segnet_config: MakeConfig) -> None:
-    """As 30 slides of 1000 px beside tiles of 256 px: 7 x 7 crops at a stride of half a crop."""
+    """Of 7 x 7 crops at a stride of half a crop, beside tiles of one."""
     images = [plain(128, 0), *[plain(32, 255)] * 49]
     dataset = AnnotatedCrops(images, segnet_config(crop_px=32, augment=False))
     slides = sum(int(dataset[k]["image"][0, 0, 0] == 0) for k in range(1000))
@@ -49,9 +49,30 @@ def test_a_slide_counts_as_often_as_it_has_crops(segnet_config: MakeConfig) -> N
 
 def test_the_published_union(segnet_config: MakeConfig) -> None:
     """Of 30 slides and 5,000 tiles, 1,470 parts in 6,470 are real."""
-    images = [plain(1000, 0)] * 30 + [plain(256, 255)] * 5000
-    dataset = AnnotatedCrops(images, segnet_config(crop_px=256))
-    assert dataset._last_places[[29, -1]].tolist() == [1470, 6470]
+    config = segnet_config(crop_px=256)
+    assert AnnotatedCrops([plain(1000, 0)] * 30, config)._last_places[-1] == 1470
+    assert config.synthetic_share == pytest.approx(1 - 1470 / 6470)
+
+
+@pytest.mark.parametrize("share", [0.2, 0.7])
+def test_synthetic_images_have_their_share_however_many_they_are(
+    segnet_config: MakeConfig, share: float
+) -> None:
+    config = segnet_config(crop_px=32, augment=False, synthetic_share=share)
+    for count in (2, 60):
+        added = [plain(32, 100 + grey) for grey in range(count)]
+        crops = AnnotatedCrops([plain(128, 0)], config, added)
+        greys = [int(crops[k]["image"][0, 0, 0]) for k in range(1000)]
+        synthetic = [grey for grey in greys if grey]
+        assert len(synthetic) == pytest.approx(1000 * share, abs=45)  # three deviations
+        assert len(set(synthetic)) > 0.9 * count
+
+
+def test_without_synthetic_images_the_share_changes_nothing(
+    annotated: list[Annotated], segnet_config: MakeConfig
+) -> None:
+    one, other = (AnnotatedCrops(annotated, segnet_config(synthetic_share=s)) for s in (0.1, 0.9))
+    assert all(torch.equal(one[k]["image"], other[k]["image"]) for k in range(5))
 
 
 def test_crops_lie_anywhere(segnet_config: MakeConfig) -> None:
@@ -103,12 +124,16 @@ def test_augmentation_turns_by_any_angle_and_blurs(
 def test_classes_are_those_of_the_turned_labels(
     annotated: list[Annotated], segnet_config: MakeConfig
 ) -> None:
-    """The crop is cut first: nuclei have no boundary along its border."""
+    """The crop is cut first: nuclei have no boundary along its border. Beyond the image nothing is
+    told."""
     labels = np.ones((64, 64), np.int32)
     image = annotated[0].image_u8[:64, :64]
     dataset = AnnotatedCrops([Annotated(image, labels)], segnet_config())
-    for k in range(4):
-        assert (dataset[k]["classes"] == 1).all()
+    untold = [int((dataset[k]["classes"] == UNTOLD).sum()) for k in range(30)]
+    assert all(((dataset[k]["classes"] == 1) | (dataset[k]["classes"] == UNTOLD)).all()
+               for k in range(30))  # fmt: skip
+    assert 8 <= sum(count > 0 for count in untold) <= 22  # half of the crops are turned
+    assert max(untold) < 0.2 * 64**2  # a square turned by 45 degrees leaves .17 of another
     whole = AnnotatedCrops([Annotated(image, annotated[0].labels[:64, :64])], segnet_config())
     expected = class_map(annotated[0].labels[:64, :64])
     turned = [np.rot90(expected[:, ::flip], turns) for flip in (1, -1) for turns in range(4)]
@@ -124,7 +149,18 @@ def test_an_image_is_mirrored_beyond_its_borders(top: int, left: int) -> None:
     image, labels = _window(source, top, left, 32)
     padded = np.pad(source.image_u8, ((30, 30), (30, 30), (0, 0)), mode="reflect")
     np.testing.assert_array_equal(image, padded[top + 30 :, left + 30 :][:32, :32])
-    assert labels.shape == (32, 32)
+    inside = np.pad(np.ones((50, 50), bool), 30)[top + 30 :, left + 30 :][:32, :32]
+    np.testing.assert_array_equal(labels, np.where(inside, 0, -1))
+
+
+def test_a_nucleus_at_the_border_has_no_boundary_there() -> None:
+    labels = np.zeros((50, 50), np.int32)
+    labels[:12, 10:30] = 7
+    _, window = _window(Annotated(np.zeros((50, 50, 3), np.uint8), labels), -8, 0, 50)
+    classes = _classes(window)
+    assert (classes[:8] == UNTOLD).all()
+    assert np.array_equal(classes[8:], class_map(labels)[:42])
+    assert (classes[8, 12:28] == 1).all()
 
 
 def test_images_that_cannot_be_used_are_said_plainly(segnet_config: MakeConfig) -> None:

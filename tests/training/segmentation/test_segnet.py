@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from model.pixels import channels_last, place
+from training.segmentation.instances import UNTOLD
 from training.segmentation.segnet import SegNet, max_pool, max_unpool
 from training.segmentation.step import cross_entropy
 
@@ -103,6 +104,20 @@ def test_the_loss_is_the_weighted_mean_of_pytorch() -> None:
     weights = torch.tensor([0.5, 1.0, 3.0])
     expected = F.cross_entropy(scores, classes, weights)
     torch.testing.assert_close(cross_entropy(scores, classes, weights), expected)
+
+
+def test_pixels_without_a_class_take_no_part_in_the_loss() -> None:
+    source = torch.Generator().manual_seed(0)
+    scores = torch.randn(2, 3, 8, 8, generator=source, requires_grad=True)
+    classes = torch.randint(3, (2, 8, 8), generator=source)
+    weights = torch.tensor([0.5, 1.0, 3.0])
+    expected = cross_entropy(scores[:, :, :, :5], classes[:, :, :5], weights)
+    classes[:, :, 5:] = UNTOLD
+    loss = cross_entropy(scores, classes, weights)
+    torch.testing.assert_close(loss, expected)
+    loss.backward()
+    assert scores.grad is not None
+    assert not scores.grad[:, :, :, 5:].any()
 
 
 @pytest.mark.usefixtures("_deterministic")

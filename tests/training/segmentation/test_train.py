@@ -52,6 +52,29 @@ def test_it_learns_two_images_by_heart(
         assert panoptic_quality(image.labels, labels).pq > 0.5
 
 
+def test_batch_norm_is_of_real_images_whatever_was_added(
+    annotated: list[Annotated], segnet_config: MakeConfig, tmp_path: Path
+) -> None:
+    """With rates of 0 the weights stay: SegNets of other synthetic images are equal."""
+    config = segnet_config(steps=2, learning_rate=0.0)
+    dark = [Annotated(np.zeros_like(each.image_u8), each.labels) for each in annotated]
+    first, second = (
+        train_segnet(config, annotated, tmp_path / f"{k}", ALONE, added=added)
+        for k, added in enumerate([dark, []])
+    )
+    assert first is not None
+    assert second is not None
+    states = first.net.state_dict(), second.net.state_dict()
+    for key, value in states[0].items():
+        assert torch.equal(value, states[1][key]), key
+    trained = (load_file(tmp_path / f"{k}" / STATE_NAME) for k in range(2))
+    one, other = (
+        {key: value for key, value in state.items() if key.endswith("running_mean")}
+        for state in trained
+    )
+    assert any(not torch.equal(value, other[key]) for key, value in one.items())
+
+
 def test_stopped_at_every_step_equals_unbroken(
     annotated: list[Annotated], segnet_config: MakeConfig, tmp_path: Path
 ) -> None:
