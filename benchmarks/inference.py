@@ -11,7 +11,7 @@ Writes benchmarks/results/inference.json.
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -61,7 +61,8 @@ class Contender:
             self._draw()
         self.gflop_per_tile = counter.get_total_flops() / 1e9 / batch
         if compiled:
-            self._generator = torch.compile(generator, mode="max-autotune")
+            # "max-autotune" would compile kernels for some ninety shapes of convolutions.
+            self._generator = torch.compile(generator)
         self.rates: list[float] = []
 
     @torch.inference_mode()
@@ -103,12 +104,13 @@ def matmul_tflop_s(
     return 2 * side**3 / statistics.median(seconds) / 1e12
 
 
-def race(device: torch.device) -> None:
+def prepare(device: torch.device) -> None:
     """Kernels chosen by a race, fp32 as it is."""
     torch.backends.cudnn.benchmark = True
     if device.type == "cuda":
         torch.backends.cuda.matmul.fp32_precision = "ieee"
         torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+        torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def main(
@@ -124,37 +126,53 @@ def main(
 ) -> None:
     """Time the generators."""
     chosen = torch.device(device)
-    race(chosen)
+    prepare(chosen)
     fast: Precision = "bf16" if has_fast_bf16(chosen) else "fp32"
     peak = matmul_tflop_s(chosen, fast, matmul_side)
-    ways: list[tuple[Precision, bool]] = [("fp32", False), (fast, False)]
-    ways += [(fast, True)] if compiled else []
+
+    def contenders_of(precision: Precision, how: bool) -> list[Contender]:
+        return [
+            Contender(
+                method, precision,
+                width=width, side=side, batch=batch, device=chosen, compiled=how,
+            )
+            for method in METHOD_NAMES
+        ]  # fmt: skip
+
     contenders = [
-        Contender(
-            method, precision,
-            width=width, side=side, batch=batch, device=chosen, compiled=how,
-        )
-        for method in METHOD_NAMES
-        for precision, how in dict.fromkeys(ways)
-    ]  # fmt: skip
-    for contender in contenders:
-        contender.warm_up()
-    for _ in range(rounds):
-        for contender in contenders:
-            contender.round(passes)
-    reference = contenders[0].rates
-    rows = [_row(contender, reference, peak) for contender in contenders]
-    write_results(
-        out, rows, threads=torch.get_num_threads(),
-        command=f"python -m benchmarks.inference --device {device} --width {width} --batch {batch}",
-        device=torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "cpu",
-        torch=torch.__version__, width=width, side_px=side, batch=batch, rounds=rounds,
-        matmul={"precision": fast, "side": matmul_side, "tflop_per_s": round(peak, 3)},
-    )  # fmt: skip
+        each
+        for precision in dict.fromkeys(("fp32", fast))
+        for each in contenders_of(precision, False)
+    ]
+    # Compiling takes minutes and may fail: what there is without it is written before.
+    for more in [[], contenders_of(fast, True)] if compiled else [[]]:
+        contenders += more
+        rows = race(contenders, rounds, passes, peak)
+        write_results(
+            out, rows, threads=torch.get_num_threads(),
+            command="python -m benchmarks.inference "
+            f"--device {device} --width {width} --batch {batch}",
+            device=torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "cpu",
+            torch=torch.__version__, width=width, side_px=side, batch=batch, rounds=rounds,
+            matmul={"precision": fast, "side": matmul_side, "tflop_per_s": round(peak, 3)},
+        )  # fmt: skip
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     Console().print(table)
+
+
+def race(
+    contenders: Sequence[Contender], rounds: int, passes: int, peak_tflop_s: float
+) -> list[dict[str, Any]]:
+    """The rows of all, in turns, and against the first one."""
+    for contender in contenders:
+        contender.rates.clear()
+        contender.warm_up()
+    for _ in range(rounds):
+        for contender in contenders:
+            contender.round(passes)
+    return [_row(contender, contenders[0].rates, peak_tflop_s) for contender in contenders]
 
 
 def _row(contender: Contender, reference: list[float], peak_tflop_s: float) -> dict[str, Any]:

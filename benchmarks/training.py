@@ -22,11 +22,13 @@ from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.conditions import condition_maps
+from training.config import TrainConfig
 from training.distributed import Process, start_process
 from training.experiments.scale import SCALES
 from training.methods import METHODS
-from training.networks import condition_of, direction_of
+from training.networks import condition_of, direction_of, takes_nuclei
 from training.results import write_results
+from training.segmentation.instances import class_map
 from training.speed import as_fast_as_possible
 from training.step import Batch, Stepper
 from training.vgg import Vgg19
@@ -42,8 +44,9 @@ class Contender:
         self.method = method
         self.config = budget.train_config(method, seed=0)
         self._stepper = Stepper(self.config, vgg, process)
-        self._batch = _random_batch(self)
         self._device = process.device
+        batch = random_batch(self.config)
+        self._batch = {key: value.to(self._device) for key, value in batch.items()}
         self._steps = 0
         with FlopCounterMode(display=False) as counter:
             self._stepper(self._batch, 0)
@@ -70,20 +73,23 @@ class Contender:
         return time.perf_counter()
 
 
-def _random_batch(contender: Contender) -> Batch:
+def random_batch(config: TrainConfig) -> Batch:
     """Crops of noise with forty square nuclei each; the time of a step does not depend on them."""
-    config, rng = contender.config, np.random.default_rng(0)
-    side = config.crop_px
-    maps, images = [], []
+    rng, side = np.random.default_rng(0), config.crop_px
+    network, maps, images, masks = config.network, [], [], []
     for _ in range(config.batch_size):
         mask = np.zeros((side, side), np.int32)
         for label, (row, col) in enumerate(rng.integers(0, side - 12, (40, 2)), start=1):
             mask[row : row + 12, col : col + 12] = label
-        network = config.network
         maps.append(condition_maps(mask, condition_of(network), direction_of(network)))
         images.append(rng.integers(0, 256, (3, side, side), dtype=np.uint8))
-    image_u8 = torch.from_numpy(np.stack(images))
-    return {"layout": torch.from_numpy(np.stack(maps)), "image": image_u8, "style": image_u8}
+        masks.append(mask)
+    batch = {"layout": np.stack(maps), "image": np.stack(images), "style": np.stack(images)}
+    if takes_nuclei(network):
+        batch["nuclei"] = np.stack(masks)
+    if config.weights.segmentation:
+        batch["classes"] = np.stack([class_map(mask) for mask in masks])
+    return {key: torch.from_numpy(value) for key, value in batch.items()}
 
 
 def main(

@@ -16,10 +16,6 @@ from model.config import COLOUR_STATISTICS
 _VARIANCE_FLOOR = 1e-4
 _KNEE = 0.9
 
-# Row and column of the six entries of a symmetric 3 x 3 matrix, in the order stored.
-_ROWS = (0, 1, 2, 0, 0, 1)
-_COLS = (0, 1, 2, 1, 2, 2)
-
 
 @torch.no_grad()
 def colour_statistics(image_pm1: Tensor) -> Tensor:
@@ -37,7 +33,8 @@ def colour_statistics(image_pm1: Tensor) -> Tensor:
         values, vectors = torch.linalg.eigh(covariance)
         spread = values.clamp_min(_VARIANCE_FLOOR).sqrt()
         root = vectors * spread[:, None, :] @ vectors.transpose(1, 2)
-    return torch.cat([mean, root[:, _ROWS, _COLS]], 1)
+    (rr, rg, rb), (_, gg, gb), (_, _, bb) = (row.unbind(1) for row in root.unbind(1))
+    return torch.cat([mean, torch.stack([rr, gg, bb, rg, rb, gb], 1)], 1)
 
 
 def apply_palette(z: Tensor, style: Tensor) -> Tensor:
@@ -46,10 +43,10 @@ def apply_palette(z: Tensor, style: Tensor) -> Tensor:
     The last nine entries of ``style`` (B D) are its colour statistics.
     """
     z, statistics = z.float(), style[:, -COLOUR_STATISTICS:].float()
-    mean, entries = statistics[:, :3], statistics[:, 3:]
-    root = z.new_empty(z.shape[0], 3, 3)
-    root[:, _ROWS, _COLS] = entries
-    root[:, _COLS, _ROWS] = entries
+    mean = statistics[:, :3]
+    # Index arrays would be copied to a GPU, which waits for them.
+    rr, gg, bb, rg, rb, gb = statistics[:, 3:].unbind(1)
+    root = torch.stack([rr, rg, rb, rg, gg, gb, rb, gb, bb], 1).unflatten(1, (3, 3))
     with full_precision(z):
         image = torch.einsum("bij,bjhw->bihw", root, z) + mean[:, :, None, None]
     return soft_clamp(image)

@@ -14,8 +14,15 @@ from model.errors import SettingsInvalid
 Precision = Literal["fp32", "bf16", "fp16"]
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_NO_MEMORY = re.compile(r"can't allocate memory|not enough memory|out of memory")
-"""What the allocators of the CPU and of MPS say; CUDA's has an exception of its own."""
+_NO_MEMORY = re.compile(
+    r"can't allocate memory|not enough memory|out of memory|ALLOC_FAILED|unable to find an engine"
+)
+"""What the allocators of the CPU and of MPS say, and cuBLAS and cuDNN where they have no room to
+work in; CUDA's allocator has an exception of its own."""
+
+# cuBLAS needs its workspace fixed to be deterministic, and looks once, at its first product in the
+# process, whether or not determinism is asked for by then.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def check_device(device: str, precision: Precision) -> None:
@@ -42,8 +49,6 @@ def compute_reproducibly(device: str) -> None:
     """Same shapes, same bytes on CUDA, in this process from now on; nothing to do elsewhere."""
     if torch.device(device).type != "cuda":
         return
-    # cuBLAS needs its workspace fixed to be deterministic; read when it is first used.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True)
     # Memory need not be filled before it is written: no kernel here reads what it did not write.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
@@ -52,6 +57,8 @@ def compute_reproducibly(device: str) -> None:
     # TF32 would round to ten bits where fp32 is asked for, in the colours above all.
     torch.backends.cuda.matmul.fp32_precision = "ieee"
     torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
+    # Compilers still ask the older setting, which has no answer while the two differ.
+    torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

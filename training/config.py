@@ -11,7 +11,14 @@ from model.errors import ParameterInvalid
 from training.data.augment import TURN_MARGIN
 from training.discriminator import Norm
 from training.losses import GanKind
-from training.networks import Network, fitted, network_from_dict, network_to_dict, smallest_px
+from training.networks import (
+    FULL_WIDTH,
+    Network,
+    fitted,
+    network_from_dict,
+    network_to_dict,
+    smallest_px,
+)
 from training.speed import Precision
 
 
@@ -130,9 +137,10 @@ class TrainConfig:
 
     def fitted(self, width: int, crop_px: int) -> "TrainConfig":
         """The same run on crops of another size, with ``width`` filters where the networks of the
-        papers have 64. Raises ParameterInvalid."""
+        papers have 64, and the discriminators in proportion. Raises ParameterInvalid."""
         network = fitted(self.network, width, crop_px)
-        return replace(self, network=network, crop_px=crop_px, discriminator_width=width)
+        filters = max(1, self.discriminator_width * width // FULL_WIDTH)
+        return replace(self, network=network, crop_px=crop_px, discriminator_width=filters)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""

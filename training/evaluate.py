@@ -123,12 +123,14 @@ def evaluate(
     if threads is not None:
         torch.set_num_threads(threads)
     console = Console()
-    synthesizer = Synthesizer.load(checkpoint, device=device)
+    # As the tables judge: one tile a pass, and no half precision on a GPU.
+    synthesizer = Synthesizer.load(checkpoint, device=device, precision="fp32", max_batch=1)
     slides = read_dataset(data, manifest=manifest)
     _refuse_training_slides(slides, synthesizer)
     features = None
     if inception is not None:
-        features = FeatureCache(Inception.load(inception), default_folder())
+        network = Inception.load(inception, device=torch.device(device))
+        features = FeatureCache(network, default_folder())
     with _progress(console) as progress:
         result = evaluate_model(
             synthesizer, slides, features=features, seed=seed, limit=tiles, progress=progress

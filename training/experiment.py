@@ -2,7 +2,6 @@
 the ablations of the release network."""
 
 import math
-import os
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from rich.markdown import Markdown
 from model.errors import ParameterInvalid
 from training.ablations import VARIANTS
 from training.alone import run_alone
+from training.data.loader import workers_of
 from training.data.monuseg import Slide, read_dataset
 from training.distributed import processes, start_process
 from training.evaluation.cache import FeatureCache, default_folder
@@ -158,11 +158,6 @@ def _refuse_torchrun() -> None:
             "An experiment runs in one process; several, as torchrun starts them, would write the "
             "same files. Start it without torchrun. Only training.train shares the work."
         )
-
-
-def workers_of(asked: int | None) -> int:
-    """One core is for the process that trains; more than 16 have nothing to do."""
-    return min(len(os.sched_getaffinity(0)) - 1, 16) if asked is None else asked
 
 
 def _scale(name: str, **options: Any) -> Scale:

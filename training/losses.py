@@ -4,6 +4,7 @@ float32 or cast to it.
 Axes: B batch, C channels, H W height and width, D length of the style vector.
 """
 
+from functools import cache
 from typing import Literal
 
 import torch
@@ -179,12 +180,17 @@ def rgb_to_lab(image_pm1: Tensor) -> Tensor:
     """sRGB (B 3 H W) in [-1, 1] -> CIELAB (D65), differentiable."""
     rgb = ((image_pm1.float() + 1) / 2).clamp(1e-4, 1)
     linear = torch.where(rgb > 0.04045, ((rgb + 0.055) / 1.055) ** 2.4, rgb / 12.92)
-    matrix = torch.tensor(_RGB_TO_XYZ, dtype=linear.dtype, device=linear.device)
     with full_precision(linear):
-        xyz = torch.einsum("ij,bjhw->bihw", matrix, linear)
+        xyz = torch.einsum("ij,bjhw->bihw", _rgb_to_xyz(linear.device), linear)
     f = torch.where(xyz > 0.008856, xyz.clamp_min(0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
     x, y, z = f.unbind(1)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], 1)
+
+
+@cache
+def _rgb_to_xyz(device: torch.device) -> Tensor:
+    """Copied to the device once: a GPU waits for every copy."""
+    return torch.tensor(_RGB_TO_XYZ, device=device)
 
 
 def sharpness(fake_pm1: Tensor, real_pm1: Tensor, distance: Tensor) -> Tensor:

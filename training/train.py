@@ -1,6 +1,7 @@
 """`sian train`, also `python -m training.train`: from slides to a checkpoint."""
 
 import math
+import time
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,6 +14,7 @@ from training.ablations import VARIANTS
 from training.alone import run_alone
 from training.config import TrainConfig
 from training.data.crops import load_slides
+from training.data.loader import workers_of
 from training.data.monuseg import read_dataset
 from training.distributed import end_process, start_process
 from training.generator import train_generator
@@ -89,9 +91,13 @@ def train(
     threads: Annotated[
         int | None, typer.Option(min=1, help="CPU threads of the networks; default: all cores.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare crops.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that prepare crops; default: the cores but one."),
+    ] = None,
     minutes: Annotated[
-        float, typer.Option(min=0, help="Stop and save after so long; run again to go on.")
+        float,
+        typer.Option(min=0, help="Stop and save so long after the start; run again to go on."),
     ] = math.inf,
     profile: Annotated[
         bool, typer.Option("--profile", help="At the end say where the time of this sitting went.")
@@ -119,6 +125,7 @@ def train(
     goes on from there as if it had not stopped. For several GPUs:
     torchrun --nproc-per-node 4 -m training.train ...
     """
+    until = time.monotonic() + 60 * minutes
     config = _config(
         _method(method, variant), width, crop,
         steps=steps, batch_size=batch, lr_generator=lr_generator,
@@ -140,8 +147,10 @@ def train(
             Vgg19.load(vgg),
             run_dir,
             process,
-            workers=workers,
-            intervals=Intervals(log_every, sample_every, save_every, minutes, save_minutes),
+            workers=workers_of(workers),
+            intervals=Intervals(
+                log_every, sample_every, save_every, (until - time.monotonic()) / 60, save_minutes
+            ),
             profile=measured,
             start=start,
         )

@@ -161,5 +161,6 @@ def load_result(path: Path, *, device: str = "cpu") -> TileModel:
     """What ``finish`` wrote, ready to synthesize in fp32, as every method is compared. Raises
     CheckpointError."""
     if path.with_suffix(".json").is_file():
-        return Synthesizer.load(path, device=device, precision="fp32")
+        # One tile a pass, which a GPU would fill up with empty ones to a whole batch.
+        return Synthesizer.load(path, device=device, precision="fp32", max_batch=1)
     return Trained.load(path, device=device)

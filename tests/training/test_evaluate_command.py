@@ -27,7 +27,7 @@ class TestCommand:
     def _painter(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         painter = Painter()
         painter.card = SimpleNamespace(sha256="0" * 64, training={})  # type: ignore[attr-defined]
-        loader = SimpleNamespace(load=lambda checkpoint, device: painter)
+        loader = SimpleNamespace(load=lambda checkpoint, **_: painter)
         monkeypatch.setattr(command, "Synthesizer", loader)
         monkeypatch.chdir(tmp_path)
 
@@ -96,7 +96,7 @@ class TestCommand:
     def test_strict(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         spoilt = Painter(lambda tile: tile[::-1].copy())
         spoilt.card = SimpleNamespace(sha256="0" * 64, training={})  # type: ignore[attr-defined]
-        loader = SimpleNamespace(load=lambda checkpoint, device: spoilt)
+        loader = SimpleNamespace(load=lambda checkpoint, **_: spoilt)
         monkeypatch.setattr(command, "Synthesizer", loader)
         assert self.run(folder)[0] == 0
         assert self.run(folder, "--strict")[0] == 1
@@ -118,7 +118,7 @@ class TestCommand:
         card = SimpleNamespace(sha256="0" * 64, training={"slides": [slide.id]})
         trained = Painter()
         trained.card = card  # type: ignore[attr-defined]
-        loader = SimpleNamespace(load=lambda checkpoint, device: trained)
+        loader = SimpleNamespace(load=lambda checkpoint, **_: trained)
         monkeypatch.setattr(command, "Synthesizer", loader)
         with pytest.raises(DataInvalid, match=slide.id):
             CliRunner().invoke(

@@ -1,7 +1,7 @@
 """Every method of the tables: described, trained, resumed, finished, and judged by one door."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from benchmarks.training import random_batch
+from model.config import NetworkConfig
 from model.errors import CheckpointMissing, ParameterInvalid
 from training.config import TrainConfig
 from training.data.crops import LoadedSlide
@@ -124,6 +126,23 @@ def test_stopped_and_resumed_equals_unbroken(
     assert unbroken.keys() == resumed.keys()
     for key, value in unbroken.items():
         assert torch.equal(value, resumed[key]), key
+
+
+def test_discriminators_are_scaled_in_proportion() -> None:
+    widths = {
+        name: [METHODS[name].config.fitted(width, 128).discriminator_width for width in (64, 16)]
+        for name in ("spade", "sian-release")
+    }
+    assert widths == {"spade": [64, 16], "sian-release": [32, 8]}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_benchmark_has_all_that_a_step_asks_for(name: str, vgg: nn.Module) -> None:
+    config = METHODS[name].config.fitted(8, 128).with_options(batch_size=2, precision="fp32")
+    if isinstance(config.network, NetworkConfig):
+        config = replace(config, network=replace(config.network, nucleus_noise=True))
+    terms = Stepper(config, vgg, ALONE)(random_batch(config), 0)
+    assert all(value.isfinite() for value in terms.values())
 
 
 @pytest.mark.parametrize("name", METHODS)

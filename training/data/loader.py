@@ -1,5 +1,6 @@
 """Batches of a dataset whose sample k is a function of k alone."""
 
+import os
 import signal
 from collections.abc import Iterator
 from typing import Protocol, cast
@@ -10,6 +11,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from model.errors import ParameterInvalid
 from training.distributed import Process
+
+
+def workers_of(asked: int | None) -> int:
+    """Processes that prepare samples, unless asked for so many: one core is for the process that
+    trains; more than 16 have nothing to do."""
+    return min(len(os.sched_getaffinity(0)) - 1, 16) if asked is None else asked
 
 
 class NumberedSamples(Protocol):

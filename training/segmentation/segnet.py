@@ -73,7 +73,7 @@ def max_unpool(x: Tensor, corner: Tensor) -> Tensor:
     algorithms were asked for, and which has no channels-last form on GPUs.
     """
     height, width = x.shape[-2:]
-    corners = torch.tensor([[0, 1], [2, 3]], dtype=torch.uint8, device=x.device)
+    corners = torch.arange(4, dtype=torch.uint8, device=x.device).view(2, 2)
     here = F.interpolate(corner, scale_factor=2.0, mode="nearest") == corners.repeat(height, width)
     return F.interpolate(x, scale_factor=2.0, mode="nearest") * here
 

@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from model.errors import ParameterInvalid, RunBusy, RunStopped, RunUnfinished, SianError
 from tests.processes import RELEASE
 from training.alone import run_alone
-from training.experiment import app, workers_of
+from training.data.loader import workers_of
+from training.experiment import app
 
 ARGUMENTS = ["table1", "--data=data", "--vgg=vgg", "--inception=inception", "--device=cpu"]
 

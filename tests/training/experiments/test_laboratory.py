@@ -322,7 +322,7 @@ def test_every_method_is_drawn_in_the_same_precision(
     )
     (tmp_path / "checkpoint.json").write_text("{}")
     load_result(tmp_path / RESULT_NAME, device="cuda")
-    assert asked == {"device": "cuda", "precision": "fp32"}
+    assert asked == {"device": "cuda", "precision": "fp32", "max_batch": 1}
 
 
 def test_tiles_beside_the_judged_are_as_many_of_each_slide(laboratory: Make) -> None:
