@@ -33,6 +33,7 @@ from training.experiments.table3 import table_3
 from training.methods import METHODS, Method, method_named
 from training.metrics.efficientnet import EfficientNetLite0
 from training.metrics.inception import Inception
+from training.sitting import sigterm_as_ctrl_c
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -127,16 +128,17 @@ def experiment(
         slides, vgg, folder or Path("runs") / kept, budget, sitting, methods=known, given=given
     )
     console = Console()
-    if name == "figures":
-        for path in write_figures(laboratory, chosen, out, command=command):
-            console.print(f"Written to {path}")
-        return
-    if name == "table3":
-        rows = table_3(laboratory, chosen)
-    else:
-        make = {"table1": table_1, "table2": table_2, "ablations": ablation_table}[name]
-        spaces = _spaces(inception, efficientnet, sitting.process.device)
-        rows = make(laboratory, spaces, chosen)
+    with sigterm_as_ctrl_c():
+        if name == "figures":
+            for path in write_figures(laboratory, chosen, out, command=command):
+                console.print(f"Written to {path}")
+            return
+        if name == "table3":
+            rows = table_3(laboratory, chosen)
+        else:
+            make = {"table1": table_1, "table2": table_2, "ablations": ablation_table}[name]
+            spaces = _spaces(inception, efficientnet, sitting.process.device)
+            rows = make(laboratory, spaces, chosen)
     written, page = write_report(
         out,
         name,

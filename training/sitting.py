@@ -93,6 +93,19 @@ def stop_signal() -> Iterator[threading.Event]:
 
 
 @contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as SIGINT does, where nothing else waits for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+@contextmanager
 def progress_bar(
     title: str, steps: int, done: int, *, shown: bool = True
 ) -> Iterator[Callable[[int, Mapping[str, float] | None], None]]:

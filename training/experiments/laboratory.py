@@ -31,7 +31,7 @@ from training.distributed import Process
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Plan, Tile, cut_between, cut_tiles, make_plan
 from training.experiments.given import GIVEN, Given
-from training.experiments.identity import Origin, claim, code_of, config_in, digest
+from training.experiments.identity import NOTE_NAME, Origin, claim, code_of, config_in, digest
 from training.experiments.pictures import Pictures
 from training.experiments.scale import Scale
 from training.generator import train_generator
@@ -186,12 +186,23 @@ class Laboratory:
     def run(self, method: str, seed: int) -> Path:
         return self.folder / f"{self.label(method)}-s{seed}"
 
+    def check(self, method: str, seed: int) -> None:
+        """Raises ResumeMismatch when the folder keeps a run of other options under this name, which
+        ``train`` would find only when it comes to it."""
+        run = self.run(method, seed)
+        if not self._given(method) and ((run / NOTE_NAME).is_file() or unnoted(run)):
+            claim(run, *self._made_from(method, seed), unnoted=unnoted(run))
+
+    def _made_from(self, method: str, seed: int) -> tuple[TrainConfig, Origin]:
+        config = self.scale.fitted(self.methods[method], seed)
+        return config, {"training_slides": self.training_data}
+
     def train(self, method: str, seed: int) -> Path:
         """Train a method to its end; returns the file of its networks."""
         if given := self._given(method):
             return given.path
-        run, config = self.run(method, seed), self.scale.fitted(self.methods[method], seed)
-        result, others = run / RESULT_NAME, {"training_slides": self.training_data}
+        run, (config, others) = self.run(method, seed), self._made_from(method, seed)
+        result = run / RESULT_NAME
         if is_finished(result, config):
             claim(run, config, others, unnoted=unnoted(run))
             return result

@@ -35,9 +35,15 @@ def table_1(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
 
 def train_all(laboratory: Laboratory, methods: Sequence[str]) -> None:
     """Train the methods, with all their seeds, in this order."""
-    for method in methods:
-        for seed in laboratory.scale.seeds_of(laboratory.methods[method]):
-            laboratory.train(method, seed)
+    runs = [
+        (method, seed)
+        for method in methods
+        for seed in laboratory.scale.seeds_of(laboratory.methods[method])
+    ]
+    for run in runs:
+        laboratory.check(*run)
+    for run in runs:
+        laboratory.train(*run)
 
 
 def judged_row(

@@ -20,7 +20,7 @@ from model.errors import ResumeMismatch, RunBusy, RunStopped, RunUnfinished
 from training.experiments.identity import NOTE_NAME
 from training.experiments.laboratory import Added, Laboratory, TileSet
 from training.experiments.styles import RandomMasks, judged_set, organ_styles, random_set
-from training.experiments.table1 import real_segnet
+from training.experiments.table1 import real_segnet, train_all
 from training.segmentation.data import Annotated
 from training.sitting import alone_in
 from training.step import Stepper
@@ -153,6 +153,14 @@ def test_what_a_run_without_a_note_was_made_from_is_not_claimed(
         note = json.loads((now.run("pix2pix", 0) / NOTE_NAME).read_text())
         assert (note["training_slides"], note["code"]) == ("not noted", ["not noted"])
         assert note["config"]["steps"] == 1
+
+
+def test_a_run_of_other_options_is_refused_before_the_first_is_trained(laboratory: Make) -> None:
+    laboratory().train("spade", 0)
+    now = laboratory(steps=2)
+    with pytest.raises(ResumeMismatch, match="spade-s0 was made with other options"):
+        train_all(now, ["pix2pix", "spade"])
+    assert not now.run("pix2pix", 0).exists()
 
 
 def test_a_run_that_another_process_trains_is_left_to_it(laboratory: Make) -> None:
