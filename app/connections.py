@@ -2,7 +2,7 @@
 
 A file descriptor is what a client takes without sending anything, and jobs need them too: to
 read their inputs and to store tiles. So the number of connections is bounded by what the process
-may open, and those that stop in the middle of a request are closed.
+may open, and those that stop in the middle of a request, or of reading its answer, are closed.
 """
 
 import asyncio
@@ -17,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 STALLED_S = 30.0
 """How long the head of a request may take, and how long its body may pause."""
+
+UNREAD_S = 60.0
+"""How long a client may take none of what is sent to it."""
 
 BACKLOG = 64
 """Connections that the system accepts at once, before the server can refuse any."""
@@ -58,6 +61,7 @@ class BoundedProtocol(H11Protocol):
     most = _MOST
     _refused = Refusals()
     _timer: asyncio.TimerHandle | None = None
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -78,9 +82,34 @@ class BoundedProtocol(H11Protocol):
             case _:
                 self._expect_nothing()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_reading()
+
+    def resume_writing(self) -> None:
+        self._expect_no_reading()
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._expect_nothing()
+        self._expect_no_reading()
         super().connection_lost(exc)
+
+    def _expect_reading(self) -> None:
+        waiting = self.transport.get_write_buffer_size()
+        self._unread = self.loop.call_later(UNREAD_S, self._check_reading, waiting)
+
+    def _expect_no_reading(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _check_reading(self, waited: int) -> None:
+        """A slow client goes on; one that reads nothing holds what others wait for."""
+        if self.transport.get_write_buffer_size() < waited:
+            self._expect_reading()
+        elif not self.transport.is_closing():
+            self.transport.abort()
 
     def _expect_more(self) -> None:
         self._expect_nothing()

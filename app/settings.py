@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from app.keys import ApiKeys
 from model.errors import SettingsInvalid
+from model.images import MAX_STYLE_PIXELS
 
 DEFAULT_CHECKPOINT = Path(__file__).parents[1] / "checkpoints" / "sian-release.safetensors"
 
@@ -46,9 +47,7 @@ def _matching(pattern: str, otherwise: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-_Redis = Annotated[
-    str, _matching("(redis|rediss|unix)://.*", "write the URL of a Redis: redis://host:6379/0")
-]
+_Redis = Annotated[str, _matching("rediss?://.*", "write the URL of a Redis: redis://host:6379/0")]
 _Device = Annotated[str, _matching(r"cpu|mps|cuda(:\d+)?", "write cpu, mps, cuda or cuda:N")]
 
 
@@ -125,7 +124,11 @@ class Settings(BaseSettings):
         32.0, gt=0, allow_inf_nan=False, description="Largest body of a request, in MiB."
     )
     max_style_mpx: float = Field(
-        32.0, gt=0, allow_inf_nan=False, description="Largest style image, in million pixels."
+        32.0,
+        gt=0,
+        le=MAX_STYLE_PIXELS / 1e6,
+        allow_inf_nan=False,
+        description="Largest style image, in million pixels.",
     )
     max_styles: int = Field(
         1000, ge=0, le=100_000, description="How many custom styles are kept; 0 keeps none."

@@ -39,7 +39,7 @@ from model.errors import (
 )
 from model.mask import MAX_ID, MIN_SIDE, Reading, check_mask
 from model.mask_files import decoder_for
-from model.mask_formats import aperio, coco, geojson, matlab, pannuke
+from model.mask_formats import aperio, coco, geojson, matlab, outlines, pannuke
 
 __all__ = [
     "MAX_ID",
@@ -55,9 +55,13 @@ __all__ = [
 
 MAX_SIDE = 1024
 _PNG_MAX_ID = 2**16 - 1
+_PIXELS_PER_NUCLEUS = 16  # the smallest in MoNuSeg has 9
+_ALWAYS_NUCLEI = 2**16  # so many cost little, however small the mask
 # A nucleus may lie in several pieces, which is rare: MoNuSeg's masks have 1.03 a nucleus at
 # most, and the worst 64 px crop of them 2.5. Classes have dozens.
 _CLASS_MAP_COMPONENTS = 4
+
+_WITH_OUTLINES = ("geojson", "coco", "xml")
 
 MaskFormat = Literal["png", "tiff", "npy", "mat", "geojson", "coco", "xml", "pannuke"]
 
@@ -91,6 +95,7 @@ def read_mask(
         MaskColour: several channels.
         MaskShape: several pages or images, or an array that is not two-dimensional.
         MaskFloat, MaskNegative, MaskIdTooLarge: values that are no ids.
+        MaskUnreadable: more nuclei than one for every 16 pixels, above 65,536.
         MaskBinary: one positive value that covers several 8-connected components; or few values
             that cover many, as the classes of a class map do.
     """
@@ -102,7 +107,9 @@ def read_mask(
     check_mask(values)
     mask = np.array(values, dtype=np.int32, order="C")
     if label_components:
-        return components.label_components(mask)
+        labelled = components.label_components(mask)
+        _check_count(int(labelled.max()), mask.size)
+        return labelled
     _check_ids(mask)
     return mask
 
@@ -116,7 +123,7 @@ def write_mask(mask: NDArray[Any], format: MaskFormat) -> bytes:
 
     Raises:
         MaskShape, MaskFloat, MaskNegative, MaskIdTooLarge: ``mask`` is no instance mask.
-        MaskUnwritable: an id above 65,535 for PNG.
+        MaskUnwritable: an id above 65,535 for PNG; too many or too ragged nuclei for outlines.
         ParameterInvalid: another format.
     """
     check_mask(mask)
@@ -124,6 +131,8 @@ def write_mask(mask: NDArray[Any], format: MaskFormat) -> bytes:
         raise ParameterInvalid(
             f"There is no mask format {format!r}; choose one of {', '.join(_FORMATS)}."
         )
+    if format in _WITH_OUTLINES:
+        outlines.check_writable(mask)
     return _FORMATS[format].encode(mask)
 
 
@@ -157,9 +166,19 @@ def _decode(data: bytes, reading: Reading) -> NDArray[Any]:
         ) from error
 
 
+def _check_count(nuclei: int, pixels: int) -> None:
+    """Every nucleus takes memory wherever it goes, and a small file can hold millions of specks."""
+    if nuclei > max(_ALWAYS_NUCLEI, pixels // _PIXELS_PER_NUCLEUS):
+        raise MaskUnreadable(
+            f"The mask holds {nuclei} nuclei, more than one for every {_PIXELS_PER_NUCLEUS} of its "
+            "pixels. Remove the specks; a picture or a map of probabilities is no instance mask."
+        )
+
+
 def _check_ids(mask: NDArray[np.int32]) -> None:
     """Raise MaskBinary for values that cannot be ids, one a nucleus."""
     ids, count = components.distinct_ids(mask), components.count_components(mask)
+    _check_count(len(ids), mask.size)
     if len(ids) == 1 and count > 1:
         found = f"The mask is binary: all nuclei share the value {ids[0]}."
     elif len(ids) > 1 and count >= _CLASS_MAP_COMPONENTS * len(ids):

@@ -93,6 +93,8 @@ def read_page(page: "TiffPage", data: bytes) -> NDArray[Any]:
 
 def _check_segments(page: "TiffPage", data: bytes) -> None:
     """Strips and tiles: all there, inside the file, and not much larger than the image."""
+    if page.imagedepth > 1 or page.tiledepth > 1:
+        raise DamagedTiff("it is a volume, and not one plane")
     if page.is_tiled:
         height, width = page.tilelength, page.tilewidth
     else:

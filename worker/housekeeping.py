@@ -1,6 +1,7 @@
 """What has to be done now and then: take back the jobs of dead workers, remove what is old."""
 
 import logging
+import random
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -32,7 +33,8 @@ logger = logging.getLogger(__name__)
 
 
 class Housekeeper:
-    """Runs in every worker, since all it does may be done twice.
+    """Runs in every worker, since all it does may be done twice: in one thread what brings jobs
+    back, in another what removes them.
 
     submit: tells the queue of a job.
     forgotten: queued jobs that the queue should be told of again.
@@ -61,35 +63,47 @@ class Housekeeper:
         self._sweep_every = min(_SWEEP, retention / 4)
         self._next_reap = self._next_sweep = self._next_orphans = datetime.now(UTC)
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sian-housekeeping")
+        # Removing the files of thousands of jobs takes minutes, in which workers may die.
+        self._threads = [
+            threading.Thread(target=self._run, args=[act], name=f"sian-{name}")
+            for name, act in (("housekeeping", self.take_back), ("sweeping", self.clear))
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
 
-    def tick(self, now: datetime) -> None:
-        """Everything that is due.
+    def take_back(self, now: datetime) -> None:
+        """Put the jobs of dead workers back in the queue, and tell it of those it has forgotten.
 
-        Raises StoreUnavailable, StorageUnavailable, and what ``check`` raises.
+        Raises StoreUnavailable.
         """
         try:
-            self._tick(now)
+            forgotten = self._forgotten()
+            reaped = self._jobs.reap() if now >= self._next_reap else []
         except StoreUnavailable:
             self._next_reap = now + _GRACE
             raise
-
-    def _tick(self, now: datetime) -> None:
-        for job_id in self._forgotten():
+        # Where the queue takes none, a full Redis above all, those of ``reaped`` are forgotten ones
+        # the next time.
+        for job_id in reaped:
+            logger.warning("job %s goes back to the queue: its worker is gone", job_id)
+            self._submit(job_id)
+        for job_id in forgotten:
             logger.warning("job %s is published again", job_id)
             self._submit(job_id)
-        if now >= self._next_reap:
-            for job_id in self._jobs.reap():
-                logger.warning("job %s goes back to the queue: its worker is gone", job_id)
-                self._submit(job_id)
+
+    def clear(self, now: datetime) -> None:
+        """Remove what is old, if that is due.
+
+        Raises StoreUnavailable, StorageUnavailable, and what ``check`` raises.
+        """
         if now >= self._next_sweep:
             self._next_sweep = now + self._sweep_every
             self._check()
@@ -100,8 +114,12 @@ class Housekeeper:
 
     def sweep(self, now: datetime) -> None:
         """Remove the files of jobs that finished longer than ``retention`` ago; keep a tombstone
-        of each for 30 days."""
-        for job_id in self._jobs.finished_before(now - self._retention):
+        of each for 30 days. Ends early at a stop."""
+        due = self._jobs.finished_before(now - self._retention)
+        random.shuffle(due)  # all workers sweep, and each begins elsewhere
+        for job_id in due:
+            if self._stopping.is_set():
+                return
             if not self._is_needed(job_id, now) and self._remove(job_id):
                 self._jobs.expire(job_id)
         self._jobs.forget_expired_before(now - _TOMBSTONES)
@@ -130,6 +148,8 @@ class Housekeeper:
         # Asked after listing: what has a record now had one before, or its files are younger.
         known = self._jobs.unexpired()
         for scope in old:
+            if self._stopping.is_set():
+                return
             if scope not in known:
                 logger.info("removing files without a job: %s", scope)
                 self._remove(scope)
@@ -143,11 +163,11 @@ class Housekeeper:
             return False
         return True
 
-    def _run(self) -> None:
+    def _run(self, act: Callable[[datetime], None]) -> None:
         is_out = False
         while not self._stopping.wait(min(_TICK_S, self._sweep_every.total_seconds())):
             try:
-                self.tick(datetime.now(UTC))
+                act(datetime.now(UTC))
                 is_out = False
             except TryAgainLater as error:
                 if not is_out:

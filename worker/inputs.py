@@ -68,6 +68,8 @@ def mask_input(
     """
     # At 20x a mask may have half as many pixels a side as at 40x: each becomes two.
     (largest, _) = scaled_size((largest_px, largest_px), network_mpp, mpp or network_mpp)
+    # Finer ones are not decoded beyond what any mask may have.
+    largest = min(largest, LARGEST_TILED_PX)
     try:
         labels = read_mask(data, label_components=label_components, max_side=largest, size=size)
     except MaskTooLarge as error:

@@ -46,7 +46,7 @@ def _check_whole(url: str) -> None:
     """A password with / ? or # ends the address early. What is left of it may be one all the
     same, of another server, with the @ somewhere behind it."""
     parts = urlsplit(url)
-    if parts.scheme != "unix" and ("@" in parts.path + parts.query or parts.fragment):
+    if "@" in parts.path + parts.query or parts.fragment:
         raise ValueError
 
 

@@ -16,6 +16,11 @@ from worker.redis_client import connect, mapped
 _BEAT_S = 5.0
 _GONE_AFTER_S = 3 * _BEAT_S
 _NAMES = "sian:workers"
+_PUT = """#!lua flags=allow-oom
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+"""
+"""A Redis whose memory is full refuses every MULTI, and its workers are no less alive."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,16 +46,18 @@ class WorkerRegistry:
     def __init__(self, url: str) -> None:
         # redis-py's types allow every answer to be text or bytes; here all are bytes.
         self._client: Any = connect(url)
+        self._put = self._client.register_script(_PUT)
 
     def close(self) -> None:
         self._client.close()
 
     def put(self, record: WorkerRecord) -> None:
         """Renew a worker's record."""
-        with mapped(), self._client.pipeline() as pipe:
-            pipe.sadd(_NAMES, record.name)
-            pipe.set(_key(record.name), json.dumps(asdict(record)), px=int(1000 * _GONE_AFTER_S))
-            pipe.execute()
+        with mapped():
+            self._put(
+                keys=[_NAMES, _key(record.name)],
+                args=[record.name, json.dumps(asdict(record)), int(1000 * _GONE_AFTER_S)],
+            )
 
     def remove(self, name: str) -> None:
         """Take a worker out, when it ends."""

@@ -60,7 +60,7 @@ class StyleMaker:
         bench = self._bench
         bench.check_deadline(claim.job)
         image = bench.input(claim.job.id, STYLE)
-        with bench.preparing:
+        with bench.decoding:
             prepared = prepared_style(bench.synthesizer, image, mpp=request.mpp)
         (vector,) = bench.encode(claim, [prepared])
         return CustomStyle.encoded(

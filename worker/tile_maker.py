@@ -67,7 +67,7 @@ class TileMaker:
         names = style_names(len(request.style.image_weights))
         images = [bench.input(job.id, name) for name in names]
         vectors = self._custom_styles(job.id) if request.style.custom else {}
-        with bench.preparing:
+        with bench.decoding:
             return work_on(bench.synthesizer, request, mask, images, vectors)
 
     def _custom_styles(self, job_id: str) -> dict[str, StyleVector]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from model.synthesizer import StyleInput, Synthesizer  # imports torch
 
 _GONE_AGAIN_S = 5
+_DECODED_AT_ONCE = 4
+"""A style image of 32 megapixels takes 0.35 GB."""
 
 # The log of a job reads as the engine's.
 logger = logging.getLogger("worker.engine")
@@ -63,8 +65,8 @@ class Workbench:
     stopping: set when jobs should go back to the queue.
     is_wanted: whether a job waits until no other runs; one that takes long should then go back to
         the queue in between.
-    preparing: decoding and layout maps take much memory for a moment; more at once than there are
-        cores would gain nothing.
+    decoding: of files, which takes much memory for a moment, the same however many cores there are.
+    preparing: of layout maps; more at once than there are cores would gain nothing.
     drawing: a random mask of 1024 px takes a core up to 0.9 s (measured): one at a time, so that
         nobody who waits for a tile waits for those.
     """
@@ -75,6 +77,7 @@ class Workbench:
     max_batch: int
     stopping: threading.Event
     is_wanted: Callable[[], bool]
+    decoding: threading.BoundedSemaphore
     preparing: threading.BoundedSemaphore
     drawing: threading.Lock
 
@@ -89,10 +92,19 @@ class Workbench:
         stopping: threading.Event,
         is_wanted: Callable[[], bool],
     ) -> Workbench:
-        """One that prepares as many jobs at a time as there are cores."""
-        preparing = threading.BoundedSemaphore(os.cpu_count() or 1)
+        """One that prepares as many jobs at a time as there are cores, and decodes the files of
+        four at most."""
+        cores = os.cpu_count() or 1
         return cls(
-            artifacts, network, batcher, max_batch, stopping, is_wanted, preparing, threading.Lock()
+            artifacts,
+            network,
+            batcher,
+            max_batch,
+            stopping,
+            is_wanted,
+            decoding=threading.BoundedSemaphore(min(cores, _DECODED_AT_ONCE)),
+            preparing=threading.BoundedSemaphore(cores),
+            drawing=threading.Lock(),
         )
 
     @property

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from app.decoding import decoding
-from app.forms import MASK_ERRORS, Height, LabelComponents, Width, mask_size
+from app.forms import MASK_ERRORS, Height, LabelComponents, Width, check_fields, mask_size
 from app.problems import documented
 from app.service import ServiceDep
 from model import errors
@@ -35,6 +35,7 @@ _FILE: dict[str, Any] = {
     },
 }
 _SEED_HEADER = {"X-Seed": {"description": "Seed of the mask.", "schema": {"type": "integer"}}}
+_CONVERT_FIELDS = ("mask", "format", "label_components", "width", "height")
 _SIDE = f"pixels, {SMALLEST_PX} to {MAX_SIDE}"
 
 router = APIRouter(tags=["masks"])
@@ -146,6 +147,7 @@ async def convert_mask(
 
     curl -F mask=@outlines.geojson -F format=tiff localhost:8000/masks/convert -o mask.tif
     """
+    await check_fields(request, _CONVERT_FIELDS)
     size = mask_size(width, height)
     async with decoding(request, service):
         data = await anyio.to_thread.run_sync(_converted, mask, format, label_components, size)

@@ -44,9 +44,10 @@ def get_file(path: str, if_none_match: IfNoneMatch = None) -> Response:
     """A script, style sheet or picture of the studio's."""
     try:
         file = (FOLDER / path).resolve()
-    except ValueError:  # a null byte
+        is_ours = file.is_relative_to(FOLDER) and file.suffix in _MEDIA_TYPES and file.is_file()
+    except (ValueError, OSError):  # a null byte; a name longer than any file's
         raise HTTPException(404) from None
-    if not file.is_relative_to(FOLDER) or file.suffix not in _MEDIA_TYPES or not file.is_file():
+    if not is_ours:
         raise HTTPException(404)
     return _file(file, if_none_match)
 

@@ -18,7 +18,8 @@ _FARTHEST_PX = 1e8  # from the origin; far beyond any slide
 _SLACK_PX = 1e-3  # by which outlines may exceed a mask; far less than half a pixel
 _CROSSINGS_PER_PIXEL = 4  # twice what nuclei of one pixel each would have
 _DEEPEST = 16  # outlines over each other, on average over the mask
-_CHUNK = 2_000_000  # crossings and pixels at a time
+_CHUNK = 2_000_000  # crossings and pixels at a time, of 0.1 KB each
+_RAGGEDEST = 2_000_000  # crossings of one polygon, which cannot be divided
 
 Rings = Sequence[NDArray[np.float64]]
 
@@ -110,6 +111,11 @@ def draw(mask: NDArray[np.int32], outlines: Polygons, rule: Rule = PLAIN) -> Non
         raise MaskUnreadable(
             f"The outlines are too many or too ragged for a mask of {width} x {height} px. "
             "Simplify them, and remove those that lie over each other."
+        )
+    if len(crossings) and np.bincount(owner, crossings).max() > _RAGGEDEST:
+        raise MaskUnreadable(
+            f"An outline is too ragged: it crosses the rows of pixels more than {_RAGGEDEST} times. "
+            "Simplify it, or remove it if it is no nucleus."
         )
     covered = 0
     for part in _chunks(crossings, owner):

@@ -24,6 +24,7 @@ VARIABLE = "inst_map"
 _HEADER_BYTES = 128
 _TEXT_BYTES = 116
 _MATRIX, _COMPRESSED = 14, 15
+_MATRIX_TAGS = (struct.pack("<I", _MATRIX), struct.pack(">I", _MATRIX))
 _INTEGERS = [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 _NUMERIC = ("double", "single", "logical", *_INTEGERS)
 _MOST_VARIABLES = 1000
@@ -90,7 +91,11 @@ class _Variable(NamedTuple):
         """A file that ends somewhere after type, shape and name of the variable."""
         if not self.is_compressed:
             return self.header + self.content[:_DESCRIPTION_BYTES]
-        return self.header + zlib.decompressobj().decompress(self.content, _DESCRIPTION_BYTES)
+        content = zlib.decompressobj().decompress(self.content, _DESCRIPTION_BYTES)
+        # What is compressed again would be decompressed without a limit by whoever reads the file.
+        if not content.startswith(_MATRIX_TAGS):
+            raise MaskUnreadable(_DAMAGED)
+        return self.header + content
 
     def file(self, max_bytes: int) -> bytes:
         """A file that holds it; raises MaskUnreadable if it takes more than ``max_bytes``."""

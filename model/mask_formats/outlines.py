@@ -5,10 +5,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from model.components import distinct_ids
+from model.errors import MaskUnwritable
 from model.mask import check_mask
 
 if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
+
+_MOST_NUCLEI = 500_000
+_MOST_EDGES = 20_000_000
+"""About 1 KB and 60 bytes each while they are written."""
 
 Index = NDArray[np.int64]
 
@@ -27,6 +33,21 @@ class Polygons(NamedTuple):
     rings: Index
     polygons: Index
     ids: Index
+
+
+def check_writable(mask: NDArray[Any]) -> None:
+    """Raise MaskUnwritable for a mask whose outlines would take gigabytes."""
+    edges = sum(
+        int(np.count_nonzero(here != there))
+        for here, there in ((mask[1:], mask[:-1]), (mask[:, 1:], mask[:, :-1]))
+    )
+    nuclei = len(distinct_ids(mask))
+    if nuclei > _MOST_NUCLEI or edges > _MOST_EDGES:
+        raise MaskUnwritable(
+            f"The mask holds {nuclei} nuclei with {edges} edges of pixels; outlines are written of "
+            f"{_MOST_NUCLEI} with {_MOST_EDGES} at most. Write it as TIFF or .npy, or cut it into "
+            "smaller masks."
+        )
 
 
 def trace(mask: NDArray[Any]) -> Polygons:

@@ -12,14 +12,24 @@ import uvicorn
 from app import connections
 
 PATIENCE_S = 30
+MIB = 2**20
+LARGE = 32 * MIB
+GET_LARGE = b"GET /large HTTP/1.1\r\nHost: here\r\n\r\n"
 HEAD = b"POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\n"
 
 
 async def app(scope, receive, send):
-    """Answers 200 once it has the whole body."""
+    """Answers 200 once it has the whole body; at /large with 32 MiB."""
     assert scope["type"] == "http"
     while (await receive()).get("more_body"):
         pass
+    if scope["path"] == "/large":
+        size = str(LARGE).encode()
+        start = {"type": "http.response.start", "status": 200}
+        await send({**start, "headers": [(b"content-length", size)]})
+        for left in range(LARGE // MIB, 0, -1):
+            await send({"type": "http.response.body", "body": bytes(MIB), "more_body": left > 1})
+        return
     await send(
         {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
     )
@@ -137,6 +147,36 @@ def test_a_body_in_pieces_has_its_time(connect, monkeypatch):
         client.sendall(bytes([byte]))
     assert answered(client, b"9")
     assert answered(client)  # and the connection goes on
+
+
+def received(client, *, pause_s=0.0):
+    """How much there is to read, reading so slowly."""
+    total = 0
+    while total < LARGE:
+        try:
+            data = client.recv(MIB)
+        except ConnectionResetError:
+            break
+        if not data:
+            break
+        total += len(data)
+        time.sleep(pause_s)
+    return total
+
+
+def test_a_client_that_reads_nothing_is_given_up(connect, monkeypatch):
+    monkeypatch.setattr(connections, "UNREAD_S", 0.2)
+    client = connect()()
+    client.sendall(GET_LARGE)
+    time.sleep(1.0)
+    assert received(client) < LARGE
+
+
+def test_a_client_that_reads_slowly_has_its_time(connect, monkeypatch):
+    monkeypatch.setattr(connections, "UNREAD_S", 0.5)
+    client = connect()()
+    client.sendall(GET_LARGE)
+    assert received(client, pause_s=0.02) >= LARGE
 
 
 @pytest.mark.parametrize(

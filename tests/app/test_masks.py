@@ -120,6 +120,8 @@ def test_labels_components_on_request(client):
         ({"mask": style_png()}, {}, "mask_colour"),
         ({"mask": mask_png()}, {"format": "gif"}, "parameter_invalid"),
         ({"mask": mask_png()}, {"width": 64}, "parameter_invalid"),
+        ({"mask": mask_png()}, {"label_componets": "true"}, "parameter_invalid"),
+        ({"mask": mask_png()}, {"format": ["png", "tiff"]}, "parameter_invalid"),
         (
             {"mask": write_mask(label_mask().astype(np.int64) * 1000, "tiff")},
             {"format": "png"},

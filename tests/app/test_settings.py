@@ -50,6 +50,7 @@ def test_what_is_given_comes_before_the_environment(monkeypatch):
         ("SIAN_MAX_UPLOAD_MB", "0"),
         ("SIAN_MAX_UPLOAD_MB", "inf"),
         ("SIAN_MAX_STYLE_MPX", "0"),
+        ("SIAN_MAX_STYLE_MPX", "65"),
         ("SIAN_RESPONSE_WAIT_S", "-1"),
         ("SIAN_RESPONSE_WAIT_S", "inf"),
         ("SIAN_PRECISION", "fp8"),
@@ -78,6 +79,12 @@ def test_refuses_a_bad_value_by_name(monkeypatch, variable, value):
     ("variable", "value", "sentence"),
     [
         ("SIAN_BROKER_URL", "localhost:6379", ": write the URL of a Redis: redis://host:6379/0."),
+        (
+            "SIAN_BROKER_URL",
+            "unix:///run/redis.sock",
+            ": write the URL of a Redis: redis://host:6379/0.",
+        ),
+        ("SIAN_MAX_STYLE_MPX", "65", "=65: write 64 or less."),
         ("SIAN_DEVICE", "tpu", "=tpu: write cpu, mps, cuda or cuda:N."),
         ("SIAN_DEVICE", "cuda:0\n", "=cuda:0\n: write cpu, mps, cuda or cuda:N."),
         ("SIAN_THREADS", "0", "=0: write 1 or more."),

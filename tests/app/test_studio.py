@@ -60,7 +60,16 @@ def test_browsers_ask_whether_it_has_changed(client):
 
 @pytest.mark.parametrize(
     "name",
-    ["", "nothing.js", "css", "../main.py", "%2e%2e/main.py", "..%2f..%2fpyproject.toml", "%00.js"],
+    [
+        "",
+        "nothing.js",
+        "css",
+        "../main.py",
+        "%2e%2e/main.py",
+        "..%2f..%2fpyproject.toml",
+        "%00.js",
+        "a" * 300 + ".js",
+    ],
 )
 def test_nothing_else_is_served(client, name):
     answer = client.get(f"/studio/{name}")

@@ -92,10 +92,13 @@ def png_bomb(width: int, height: int, depth: int = 1, colour_type: int = GREY) -
     return _png(width, height, depth, colour_type, _zeros(row * height))
 
 
-def tiff_bomb(width: int, height: int, tile: int, samples: int = 1) -> bytes:
-    """A Deflate TIFF of one tile, which holds 1 GB of zeros whatever the tile's size."""
+def tiff_bomb(
+    width: int, height: int, tile: int, samples: int = 1, *, depth: int | None = None
+) -> bytes:
+    """A Deflate TIFF of one tile, which holds 1 GB of zeros whatever the tile's size. depth: what
+    the tile says it has."""
     data = _zeros(10**9)
-    return _tiled(width, height, tile, samples, _DEFLATE, data)
+    return _tiled(width, height, tile, samples, _DEFLATE, data, depth)
 
 
 def jpeg_in_tiff(width: int, height: int, jpeg: bytes) -> bytes:
@@ -112,9 +115,16 @@ def jpeg_that_claims(side: int) -> bytes:
 
 
 def _tiled(
-    width: int, height: int, tile: int, samples: int, compression: int, data: bytes
+    width: int,
+    height: int,
+    tile: int,
+    samples: int,
+    compression: int,
+    data: bytes,
+    depth: int | None = None,
 ) -> bytes:
     """A TIFF of one tile, written by hand: no library writes such things."""
+    depths = [] if depth is None else [(32998, depth)]
     entries = [
         (256, width),
         (257, height),
@@ -124,8 +134,10 @@ def _tiled(
         (277, samples),
         (322, tile),
         (323, tile),
-        (324, 8 + 2 + 12 * 10 + 4),  # where the tile starts: after header and directory
+        # Where the tile starts: after header and directory.
+        (324, 8 + 2 + 12 * (10 + len(depths)) + 4),
         (325, len(data)),
+        *depths,
     ]
     directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + directory + bytes(4) + data

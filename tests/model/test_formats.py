@@ -221,6 +221,21 @@ class TestAccepted:
         assert read_mask(data, max_side=2000).shape == (16, 2000)
 
 
+class TestSpecks:
+    """Millions of nuclei in a small file would take gigabytes wherever they go."""
+
+    @pytest.mark.parametrize("label_components", [True, False])
+    def test_more_than_a_mask_can_hold(self, label_components: bool) -> None:
+        specks = np.zeros((1024, 1024), np.int32)
+        specks[::3, ::3] = 1 + np.arange(342 * 342).reshape(342, 342)
+        with pytest.raises(MaskUnreadable, match="116964 nuclei, more than one for every 16"):
+            read_mask(write_mask(specks, "tiff"), label_components=label_components)
+
+    def test_a_small_mask_of_single_pixels(self) -> None:
+        mask = np.arange(1, 257, dtype=np.int32).reshape(16, 16)
+        np.testing.assert_array_equal(read_mask(write_mask(mask, "png")), mask)
+
+
 class TestLabelComponents:
     def test_a_binary_mask_is_split(self) -> None:
         mask = read_mask(npy(two_nuclei(255, 255)), label_components=True)

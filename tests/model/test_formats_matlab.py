@@ -119,6 +119,11 @@ REFUSED: dict[str, tuple[bytes, type[MaskError], str]] = {
         MaskUnreadable,
         "damaged",
     ),
+    "compressed twice": (
+        compressed(HEADER, compressed(b"", MATRIX)),
+        MaskUnreadable,
+        "damaged",
+    ),
     "no checksum": (compressed(HEADER, MATRIX, cut=4), MaskUnreadable, "damaged"),
     "another kind of element": (
         HEADER + struct.pack("<II", 9, 8) + bytes(8),

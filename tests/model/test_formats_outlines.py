@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.draw import polygon as skimage_polygon
 
-from model.errors import MaskFloat, MaskIdTooLarge, MaskShape, MaskUnreadable
+from model.errors import MaskFloat, MaskIdTooLarge, MaskShape, MaskUnreadable, MaskUnwritable
+from model.formats import MaskFormat, write_mask
 from model.mask import MAX_ID, Reading
 from model.mask_formats import aperio, drawing
 from model.mask_formats.drawing import Rule, draw, draw_new, numbered, polygons
@@ -200,6 +201,27 @@ class TestBounds:
         ring = np.array([(x / 10, 32 * (x % 2)) for x in range(rungs)], float)
         with pytest.raises(MaskUnreadable, match="too many or too ragged"):
             draw_new(polygons([(1, [ring])]), Reading(64, (32, 32)))
+
+    def test_a_single_outline_of_zigzag(self) -> None:
+        """The whole mask has room for twice as many crossings."""
+        ring = np.array([(x / 3, 1024 * (x % 2)) for x in range(2100)], float)
+        with pytest.raises(MaskUnreadable, match="An outline is too ragged"):
+            draw_new(polygons([(1, [ring])]), Reading(1024, (1024, 1024)))
+        half = draw_new(polygons([(1, [ring[:1000]]), (2, [ring[1000:]])]), Reading(1024))
+        assert set(np.unique(half)) == {0, 1, 2}
+
+    @pytest.mark.parametrize("limit", ["_MOST_NUCLEI", "_MOST_EDGES"])
+    @pytest.mark.parametrize("format", ["geojson", "coco", "xml"])
+    def test_more_than_outlines_are_for(
+        self, limit: str, format: MaskFormat, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        mask = np.zeros((32, 32), np.int32)
+        mask[2:8, 2:8], mask[12:20, 12:20] = 1, 2
+        write_mask(mask, format)
+        monkeypatch.setattr(f"model.mask_formats.outlines.{limit}", 1)
+        with pytest.raises(MaskUnwritable, match="Write it as TIFF"):
+            write_mask(mask, format)
+        write_mask(mask, "tiff")
 
 
 class TestNumbered:

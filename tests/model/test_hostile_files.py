@@ -212,6 +212,7 @@ print(outcome, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 
         ("read_mask", tiff_bomb(64, 64, 30_000), "mask_unreadable"),
         ("read_mask", tiff_bomb(64, 64, 64), "mask_unreadable"),
         ("read_mask", tiff_bomb(30_000, 30_000, 30_000), "mask_too_large"),
+        ("read_mask", tiff_bomb(1024, 1024, 1024, depth=1000), "mask_unreadable"),
         ("read_mask", npy_header((30_000, 30_000), "<i8"), "mask_too_large"),
         ("read_mask", npy_header((1000, 1000), "V100000"), "mask_unreadable"),
         ("read_mask", npy_header((30_000, 30_000, 6), "<f8"), "mask_too_large"),
@@ -226,6 +227,7 @@ print(outcome, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 
         ("read_image", jpeg_that_claims(20_000), "style_too_large"),
         ("read_image", tiff_bomb(64, 64, 30_000, 3), "style_unreadable"),
         ("read_image", tiff_bomb(64, 64, 64, 3), "style_unreadable"),
+        ("read_image", tiff_bomb(512, 512, 512, 3, depth=1300), "style_unreadable"),
         ("read_image", jpeg_in_tiff(64, 64, jpeg_that_claims(20_000)), "style_unreadable"),
     ],
     ids=[
@@ -233,6 +235,7 @@ print(outcome, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 
         "mask tiff tile",
         "mask tiff stream",
         "mask tiff",
+        "mask tiff depth",
         "mask npy",
         "mask npy record",
         "mask pannuke",
@@ -247,6 +250,7 @@ print(outcome, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 
         "style jpeg",
         "style tiff tile",
         "style tiff stream",
+        "style tiff depth",
         "style jpeg in tiff",
     ],
 )

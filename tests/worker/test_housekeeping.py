@@ -46,7 +46,7 @@ def test_what_a_dead_worker_held_goes_back(housekeeper, jobs, artifacts, submitt
     lost, alive, queued = (create(jobs, artifacts) for _ in range(3))
     jobs.start(lost, lease_s=-1)
     jobs.start(alive, lease_s=60)
-    housekeeper.tick(datetime.now(UTC))
+    housekeeper.take_back(datetime.now(UTC))
     assert submitted == [lost]
     assert jobs.get(lost).state is jobs.get(queued).state is JobState.QUEUED
     assert jobs.get(alive).state is JobState.RUNNING
@@ -56,7 +56,7 @@ def test_what_the_queue_forgot_is_submitted_again(jobs, artifacts, submitted):
     housekeeper = Housekeeper(
         jobs, artifacts, submit=submitted.append, retention=RETENTION, forgotten=lambda: ["a", "b"]
     )
-    housekeeper.tick(datetime.now(UTC))
+    housekeeper.take_back(datetime.now(UTC))
     assert submitted == ["a", "b"]
 
 
@@ -130,11 +130,11 @@ def test_goes_on_where_another_was_faster(housekeeper, jobs, artifacts, monkeypa
 
 def test_sweeps_now_and_then(housekeeper, jobs, artifacts):
     now = datetime.now(UTC) + RETENTION + timedelta(minutes=1)
-    housekeeper.tick(now)
+    housekeeper.clear(now)
     late = finished(jobs, artifacts)
-    housekeeper.tick(now)
+    housekeeper.clear(now)
     assert jobs.get(late).state is JobState.SUCCEEDED
-    housekeeper.tick(now + timedelta(minutes=1))
+    housekeeper.clear(now + timedelta(minutes=1))
     with pytest.raises(JobExpired):
         jobs.get(late)
 
@@ -188,13 +188,67 @@ def test_after_an_outage_workers_may_first_renew_their_leases(jobs, artifacts, s
     is_out = True
     for outage in (0, 5, 10):
         with pytest.raises(StoreUnavailable):
-            housekeeper.tick(now + timedelta(seconds=outage))
+            housekeeper.take_back(now + timedelta(seconds=outage))
     is_out = False
     for back in (15, 20):
-        housekeeper.tick(now + timedelta(seconds=back))
+        housekeeper.take_back(now + timedelta(seconds=back))
         assert submitted == []
-    housekeeper.tick(now + timedelta(seconds=25))
+    housekeeper.take_back(now + timedelta(seconds=25))
     assert submitted == [lost]
+
+
+def test_a_queue_that_takes_nothing_postpones_nothing(jobs, artifacts, submitted):
+    """A full Redis refuses messages, and jobs are taken back all the same."""
+    is_full = True
+
+    def submit(job_id):
+        if is_full:
+            raise StoreUnavailable("full", retry_after_s=5)
+        submitted.append(job_id)
+
+    housekeeper = Housekeeper(jobs, artifacts, submit=submit, retention=RETENTION)
+    now = datetime.now(UTC)
+    for _ in range(2):
+        lost = create(jobs, artifacts)
+        jobs.start(lost, lease_s=-1)
+        with pytest.raises(StoreUnavailable):
+            housekeeper.take_back(now)
+        assert jobs.get(lost).state is JobState.QUEUED
+    old = finished(jobs, artifacts)
+    housekeeper.clear(now + 2 * RETENTION)
+    with pytest.raises(JobExpired):
+        jobs.get(old)
+    is_full = False
+    last = create(jobs, artifacts)
+    jobs.start(last, lease_s=-1)
+    housekeeper.take_back(now)
+    assert submitted == [last]
+
+
+def test_jobs_come_back_while_others_are_removed(jobs, artifacts, monkeypatch):
+    monkeypatch.setattr("worker.housekeeping._TICK_S", 0.001)
+    removing, back, goes_on = threading.Event(), threading.Event(), threading.Event()
+
+    def remove(scope):
+        removing.set()
+        assert goes_on.wait(60)
+
+    monkeypatch.setattr(artifacts, "remove", remove)
+    for _ in range(2):
+        finished(jobs, artifacts)
+    housekeeper = Housekeeper(
+        jobs,
+        artifacts,
+        submit=lambda job_id: back.set(),
+        retention=timedelta(milliseconds=4),
+    )
+    housekeeper.start()
+    assert removing.wait(60)
+    jobs.start(create(jobs, artifacts), lease_s=-1)
+    assert back.wait(60)
+    threading.Timer(0.1, goes_on.set).start()
+    housekeeper.stop()  # after the one in hand
+    assert jobs.counts()[JobState.EXPIRED] == jobs.counts()[JobState.SUCCEEDED] == 1
 
 
 def test_stopping_what_never_started_is_no_error(housekeeper):

@@ -3,6 +3,7 @@ import pytest
 
 from model.errors import MaskBinary, MaskTooLarge, MaskTooSmall, StyleTooLarge, StyleTooSmall
 from tests.fakes import label_mask, mask_png, png, style_png
+from tests.model.encoders import png_bomb
 from worker.inputs import mask_input, style_input
 
 
@@ -35,6 +36,19 @@ def test_limits_hold_at_the_networks_scale():
         read(mask_png(24), mpp=0.1)
     with pytest.raises(MaskTooSmall, match="Pad it with 0"):
         read(mask_png(8))
+
+
+def test_fine_pixels_raise_no_limit():
+    """At 0.1 a mask could have 2.5 times as many a side, which would take gigabytes."""
+    for mpp in (0.1, None):
+        with pytest.raises(MaskTooLarge, match=r"9000 x 9000 px.* 8192 px a side"):
+            mask_input(
+                png_bomb(9000, 9000),
+                label_components=False,
+                mpp=mpp,
+                network_mpp=0.25,
+                largest_px=8192,
+            )
 
 
 def test_components_are_labelled_on_request():

@@ -47,11 +47,6 @@ def test_a_password_that_does_not(url, password):
     assert known.get("password") == password
 
 
-def test_a_socket_of_this_machine():
-    with connect("unix:///run/redis@lab.sock?db=1") as client:
-        assert client.connection_pool.connection_kwargs["path"] == "/run/redis@lab.sock"
-
-
 def test_the_log_has_the_cause_and_the_error_does_not(own_redis, caplog):
     caplog.set_level(logging.WARNING)
     own_redis.kill()

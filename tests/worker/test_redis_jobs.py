@@ -145,6 +145,20 @@ def test_a_full_memory_takes_no_new_job_but_finishes_the_old(own_redis, open_job
     create(jobs)
 
 
+def test_the_last_of_the_memory_is_for_the_messages_about_old_jobs(own_redis, open_jobs, caplog):
+    jobs = open_jobs(own_redis.url)
+    with connect(own_redis.url) as client:
+        client.set("filling", bytes(20 * 2**20))
+        used = client.info("memory")["used_memory"]
+        client.config_set("maxmemory", int(1.05 * used))
+        with pytest.raises(StoreUnavailable):
+            create(jobs)
+        assert "nearly all of maxmemory" in caplog.text
+        client.lpush("sian", "a message")
+        client.config_set("maxmemory", int(1.5 * used))
+    create(jobs)
+
+
 def test_time_is_that_of_redis(redis_url, open_jobs, monkeypatch):
     """A front end whose clock is wrong makes no difference."""
     jobs = open_jobs(redis_url)

@@ -52,6 +52,14 @@ def test_keeps_what_a_worker_says(registry):
     assert registry.workers() == [other]
 
 
+def test_a_worker_is_no_less_alive_when_the_memory_is_full(own_redis):
+    own_redis.set_memory("100kb")  # less than it uses
+    registry = WorkerRegistry(own_redis.url)
+    registry.put(RECORD)
+    assert registry.workers() == [RECORD]
+    registry.close()
+
+
 def test_a_worker_that_says_nothing_any_more_is_gone(registry, monkeypatch):
     monkeypatch.setattr("worker.registry._GONE_AFTER_S", 0.001)
     registry.put(RECORD)
