@@ -183,6 +183,7 @@ def build_engine(
         max_batch=settings.max_batch,
         max_styles=settings.max_styles,
         max_wait_s=settings.max_wait_ms / 1000,
+        storage_wait_s=settings.storage_wait_s,
         on_failure=on_failure,
     )
 

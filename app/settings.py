@@ -117,6 +117,12 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         64, ge=1, description="How many jobs may wait; one more is answered with 429."
     )
+    storage_wait_s: float = Field(
+        120.0,
+        ge=0,
+        le=24 * 3600,
+        description="How long a job waits for files that cannot be read or written.",
+    )
     retention_hours: float = Field(
         24.0, gt=0, le=24 * 365, description="How long a finished job and its tiles are kept."
     )

@@ -21,6 +21,7 @@ from worker.job_run import JobRunner
 from worker.jobs import JobStore
 from worker.leases import Leases
 from worker.network import Network
+from worker.patience import Patience
 from worker.request import SynthesisRequest
 from worker.room import Room
 from worker.style_maker import StyleMaker
@@ -52,6 +53,7 @@ class Engine:
         max_wait_s: how long a batch that isn't full waits for tiles that are being prepared.
         lease_s: how long a job is held without a sign of life.
         stall_s: a computation that takes longer has stalled.
+        storage_wait_s: how long a job waits for files that cannot be read or written.
         on_failure: called, in a thread of the engine's, when it can't go on. It should end the
             process, with ``stop``.
     """
@@ -67,6 +69,7 @@ class Engine:
         max_wait_s: float = 0.02,
         lease_s: float = 15.0,
         stall_s: float = 120.0,
+        storage_wait_s: float = 120.0,
         on_failure: Callable[[SianError], None] = lambda error: None,
     ) -> None:
         self._jobs, self._artifacts = jobs, artifacts
@@ -84,12 +87,14 @@ class Engine:
         )
         self._stopping = threading.Event()
         self._room = Room()
+        patience = Patience(storage_wait_s, self._stopping)
         bench = Workbench.with_cores(
             artifacts,
             self._network,
             self._batcher,
             max_batch=max_batch,
             stopping=self._stopping,
+            patience=patience,
             is_wanted=lambda: self._room.is_wanted,
         )
         makers: dict[str, Maker] = {
@@ -97,7 +102,9 @@ class Engine:
             StyleRequest.kind: StyleMaker(bench, limit=max_styles),
             DatasetPart.kind: DatasetMaker(bench, jobs),
         }
-        self._runner = JobRunner(jobs, artifacts, makers, stopping=self._stopping)
+        self._runner = JobRunner(
+            jobs, artifacts, makers, patience=patience, stopping=self._stopping
+        )
         # Jobs that take long leave threads to others.
         self._large = threading.BoundedSemaphore(1)
         self._datasets = threading.BoundedSemaphore(max(1, max_batch // 2))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import threading
 import time
@@ -24,6 +23,7 @@ from worker.batcher import DeviceLost
 from worker.dataset.part import DatasetPart
 from worker.job_request import StyleRequest
 from worker.jobs import Claim, Failure, Job, JobStore, Output, Progress, lost
+from worker.patience import Patience, lacks_descriptors
 from worker.waiting import Expectation, Interrupted, Stopped
 from worker.workbench import Maker, Product
 
@@ -51,6 +51,7 @@ class JobRunner:
 
     Args:
         makers: by kind of job.
+        patience: with files that cannot be written.
         stopping: set when jobs should go back to the queue.
     """
 
@@ -60,10 +61,12 @@ class JobRunner:
         artifacts: Artifacts,
         makers: Mapping[str, Maker],
         *,
+        patience: Patience,
         stopping: threading.Event,
     ) -> None:
         self._jobs, self._artifacts = jobs, artifacts
         self._makers = makers
+        self._patience = patience
         self._stopping = stopping
 
     def run(self, claim: Claim, expectation: Expectation) -> bool:
@@ -127,7 +130,7 @@ class JobRunner:
         except (Interrupted, StoreUnavailable):
             raise
         except Exception as error:
-            if _lacks_descriptors(error):
+            if lacks_descriptors(error):
                 raise _NoDescriptors from error
             return self._failure(job, error)
         return None
@@ -158,8 +161,8 @@ class JobRunner:
     def _store(self, claim: Claim, index: int, made: Product) -> None:
         """Files first: an output that is recorded can be read."""
         job_id = claim.job.id
-        self._artifacts.put(job_id, f"{index}{made.suffix}", made.data)
-        self._artifacts.put(job_id, f"{index}.json", made.manifest)
+        self._put(job_id, f"{index}{made.suffix}", made.data)
+        self._put(job_id, f"{index}.json", made.manifest)
         output = Output(seed=made.seed, sha256=made.sha256, suffix=made.suffix)
         # A part of a dataset may run for hours, beside others that may kill the worker.
         forgiving = claim.job.request.kind == DatasetPart.kind
@@ -168,6 +171,9 @@ class JobRunner:
         )
         if claim.job.request.unit == "tiles":
             metrics.TILES.inc()
+
+    def _put(self, job_id: str, name: str, data: bytes) -> None:
+        self._patience(lambda: self._artifacts.put(job_id, name, data), job_id=job_id)
 
     def _report(self, claim: Claim, progress: Progress) -> None:
         self._record(claim, lambda: self._jobs.report(claim, progress))
@@ -219,15 +225,6 @@ class JobRunner:
                 self._artifacts.discard(job.id, name)
         except StorageUnavailable as error:
             logger.warning("inputs of job %s are left until it expires: %s", job.id, error)
-
-
-def _lacks_descriptors(error: BaseException | None) -> bool:
-    """Whether it goes back to a file or connection that could not be opened for that reason."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
 
 
 def _too_many_open() -> Failure:

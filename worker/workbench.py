@@ -15,6 +15,7 @@ from worker.artifacts import Artifacts
 from worker.batcher import Batcher
 from worker.jobs import Claim, Job, Progress
 from worker.network import STYLE, Network
+from worker.patience import Patience
 from worker.waiting import Expectation, Place
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Workbench:
 
     max_batch: how many passes of one job are under way at a time.
     stopping: set when jobs should go back to the queue.
+    patience: with files that cannot be read.
     is_wanted: whether a job waits until no other runs; one that takes long should then go back to
         the queue in between.
     decoding: of files, which takes much memory for a moment, the same however many cores there are.
@@ -76,6 +78,7 @@ class Workbench:
     batcher: Batcher
     max_batch: int
     stopping: threading.Event
+    patience: Patience
     is_wanted: Callable[[], bool]
     decoding: threading.BoundedSemaphore
     preparing: threading.BoundedSemaphore
@@ -90,6 +93,7 @@ class Workbench:
         *,
         max_batch: int,
         stopping: threading.Event,
+        patience: Patience,
         is_wanted: Callable[[], bool],
     ) -> Workbench:
         """One that prepares as many jobs at a time as there are cores, and decodes the files of
@@ -101,6 +105,7 @@ class Workbench:
             batcher,
             max_batch,
             stopping,
+            patience,
             is_wanted,
             decoding=threading.BoundedSemaphore(min(cores, _DECODED_AT_ONCE)),
             preparing=threading.BoundedSemaphore(cores),
@@ -123,7 +128,7 @@ class Workbench:
     def input(self, job_id: str, name: str) -> bytes:
         """An input file. Raises StorageUnavailable if it is not there."""
         try:
-            return self.artifacts.get(job_id, name)
+            return self.patience(lambda: self.artifacts.get(job_id, name), job_id=job_id)
         except FileNotFoundError:
             logger.error("job %s: its %s is not among the files of this worker", job_id, name)
             raise StorageUnavailable(

@@ -9,7 +9,7 @@ ASYNC = {"Prefer": "respond-async"}
 def test_a_full_disk(serve, mask, tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
-    server = serve(prefix=small_disk(folder, "600k"), artifacts_url=folder)
+    server = serve(prefix=small_disk(folder, "600k"), artifacts_url=folder, storage_wait_s=0.1)
     server.wait_until_ready()
     answers = [
         server.synthesize(mask, headers=ASYNC, organ="kidney", seed=seed) for seed in range(8)
@@ -49,7 +49,7 @@ def test_no_room_for_uploads(serve, mask, tmp_path):
 
 
 def test_s3_does_not_answer(front, work, own_s3, mask):
-    settings = {"artifacts_url": own_s3.url("tiles")}
+    settings = {"artifacts_url": own_s3.url("tiles"), "storage_wait_s": 0.1}
     front = front(**settings, environment=own_s3.environment)
     worker = work(**settings, environment=own_s3.environment)
     worker.wait_until_ready()
@@ -77,3 +77,21 @@ def test_s3_does_not_answer(front, work, own_s3, mask):
 
     own_s3.start()
     assert front.synthesize(mask, organ="kidney", seed=1).content == stored.content
+
+
+def test_s3_that_is_started_anew_costs_no_job(front, work, own_s3, mask):
+    settings = {"artifacts_url": own_s3.url("tiles")}
+    front = front(**settings, environment=own_s3.environment)
+    worker = work(**settings, environment=own_s3.environment)
+    worker.wait_until_ready()
+    accepted = [
+        front.synthesize(mask, headers=ASYNC, organ="kidney", seed=seed, n=16).headers["Location"]
+        for seed in range(2)
+    ]
+    observed(lambda: any(front.client.get(path).json()["outputs"] for path in accepted))
+    own_s3.stop()
+    worker.wait_for("waits for its files")
+    own_s3.start()
+    for path in accepted:
+        job = front.finished(path)
+        assert (job["status"], len(job["outputs"])) == ("succeeded", 16)

@@ -83,7 +83,8 @@ def start(synthesizer, jobs, artifacts, failures):
     made = []
 
     def start(synthesizer=synthesizer, **options) -> Engine:
-        engine = Engine(lambda: synthesizer, jobs, artifacts, **{"on_failure": failures, **options})
+        options = {"on_failure": failures, "storage_wait_s": 0, **options}
+        engine = Engine(lambda: synthesizer, jobs, artifacts, **options)
         made.append(engine)
         engine.prepare()
         synthesizer.made = 0
