@@ -71,6 +71,9 @@ class AsyncClient(AsyncConnection):
     async def cancel(self, job_id: str) -> None:
         await self._run(flows.cancel(job_id, self._patience_s))
 
+    async def delete_job(self, job_id: str) -> None:
+        await self._run(flows.delete_job(job_id, self._patience_s))
+
     async def styles(self) -> StylesDocument:
         return await self._run(flows.get_styles(self._patience_s))
 
@@ -112,6 +115,9 @@ class AsyncClient(AsyncConnection):
 
     async def download_dataset(self, dataset: DatasetDocument, path: Path) -> None:
         await self._run(datasets.download_dataset(dataset, path, self._patience_s))
+
+    async def cancel_dataset(self, dataset_id: str) -> None:
+        await self._run(datasets.cancel_dataset(dataset_id, self._patience_s))
 
     async def delete_dataset(self, dataset_id: str) -> None:
         await self._run(datasets.delete_dataset(dataset_id, self._patience_s))

@@ -101,8 +101,12 @@ class Client(Connection):
         return self._run(flows.tiles(job, self._patience_s))
 
     def cancel(self, job_id: str) -> None:
-        """Cancel a job that has not ended; remove the tiles of one that has."""
+        """Cancel a job; one that has ended stays as it is."""
         self._run(flows.cancel(job_id, self._patience_s))
+
+    def delete_job(self, job_id: str) -> None:
+        """Remove a job that has ended, with its tiles; cancel one that has not."""
+        self._run(flows.delete_job(job_id, self._patience_s))
 
     def styles(self) -> StylesDocument:
         return self._run(flows.get_styles(self._patience_s))
@@ -164,6 +168,10 @@ class Client(Connection):
         Raises DatasetUnfinished, JobExpired, StoreUnavailable; OSError if it cannot be written.
         """
         self._run(datasets.download_dataset(dataset, path, self._patience_s))
+
+    def cancel_dataset(self, dataset_id: str) -> None:
+        """Cancel a dataset that is being made; one that is not stays as it is."""
+        self._run(datasets.cancel_dataset(dataset_id, self._patience_s))
 
     def delete_dataset(self, dataset_id: str) -> None:
         """Cancel a dataset that is being made; remove the tiles of one that is not."""

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from app.client_calls import Call, Flow, call
 from app.client_flows import until_made
-from app.schemas import DatasetDocument
+from app.schemas import ONLY_CANCEL, DatasetDocument
 from model.errors import StoreUnavailable
 from model.formats import MaskFormat
 
@@ -73,6 +73,11 @@ def download_dataset(dataset: DatasetDocument, path: Path, patience_s: float) ->
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def cancel_dataset(dataset_id: str, patience_s: float) -> Flow[None]:
+    """Cancel a dataset that is being made; one that is not stays as it is."""
+    yield from call(Call("DELETE", f"/datasets/{dataset_id}{ONLY_CANCEL}"), patience_s)
 
 
 def delete_dataset(dataset_id: str, patience_s: float) -> Flow[None]:

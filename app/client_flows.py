@@ -13,7 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.client_calls import FIRST_PAUSE_S, LONGEST_PAUSE_S, Call, Flow, Pause, call, error_named
-from app.schemas import DatasetDocument, JobDocument, ModelCard, StyleDocument, StylesDocument
+from app.schemas import (
+    ONLY_CANCEL,
+    DatasetDocument,
+    JobDocument,
+    ModelCard,
+    StyleDocument,
+    StylesDocument,
+)
 from model.errors import JobCanceled
 from model.formats import MaskFormat, write_mask
 
@@ -191,7 +198,12 @@ def get_job(job_id: str, patience_s: float) -> Flow[JobDocument]:
 
 
 def cancel(job_id: str, patience_s: float) -> Flow[None]:
-    """Cancel a job that has not ended; remove the tiles of one that has."""
+    """Cancel a job; one that has ended stays as it is."""
+    yield from call(Call("DELETE", f"/jobs/{job_id}{ONLY_CANCEL}"), patience_s)
+
+
+def delete_job(job_id: str, patience_s: float) -> Flow[None]:
+    """Remove a job that has ended, with its tiles; cancel one that has not."""
     yield from call(Call("DELETE", f"/jobs/{job_id}"), patience_s)
 
 

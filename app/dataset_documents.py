@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from app.dataset_jobs import Dataset
-from app.schemas import DatasetDocument, DatasetLinks, JobError, Progress
+from app.schemas import ONLY_CANCEL, DatasetDocument, DatasetLinks, JobError, Progress
 from app.service import Service
 from model.formats import MaskFormat
 from model.nuclei import SMALLEST_PX
@@ -84,7 +84,7 @@ def dataset_document(request: Request, service: Service, dataset: Dataset) -> Da
             self=path("get_dataset"),
             events=path("get_dataset_events"),
             bundle=path("get_bundle") if dataset.state is JobState.SUCCEEDED else None,
-            cancel=None if is_finished else path("get_dataset"),
+            cancel=None if is_finished else f"{path('get_dataset')}{ONLY_CANCEL}",
             remove=path("get_dataset") if is_finished else None,
         ),
     )

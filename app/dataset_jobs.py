@@ -141,13 +141,13 @@ def read_dataset(jobs: JobStore, dataset_id: str) -> Dataset:
         raise expired(dataset_id, "dataset") from None
 
 
-def end_dataset(service: Service, dataset: Dataset) -> bool:
-    """Cancel what has not finished of a dataset, or, if all has, remove its tiles. Whether they
-    are removed.
+def end_dataset(service: Service, dataset: Dataset, *, may_remove: bool) -> bool:
+    """Cancel what has not finished of a dataset; or, if all has and it may be, remove its tiles.
+    Whether they are removed.
 
     Raises StoreUnavailable, StorageUnavailable.
     """
-    if not dataset.is_finished:
+    if not (dataset.is_finished and may_remove):
         for job in dataset.jobs:
             if not job.is_finished:
                 service.jobs.cancel(job.id)

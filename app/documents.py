@@ -4,7 +4,14 @@ from datetime import timedelta
 
 from fastapi import Request
 
-from app.schemas import JobDocument, JobError, JobLinks, OutputDocument, Progress
+from app.schemas import (
+    ONLY_CANCEL,
+    JobDocument,
+    JobError,
+    JobLinks,
+    OutputDocument,
+    Progress,
+)
 from app.service import Service
 from app.waiting import Moment
 from worker.dataset.part import DatasetPart
@@ -38,7 +45,7 @@ def job_document(request: Request, service: Service, moment: Moment) -> JobDocum
         links=JobLinks(
             self=self,
             events=request.url_for("get_events", job_id=job.id).path,
-            cancel=None if job.is_finished else self,
+            cancel=None if job.is_finished else f"{self}{ONLY_CANCEL}",
             remove=self if job.is_finished else None,
             dataset=_dataset_path(request, job),
             style=_style_path(request, job),

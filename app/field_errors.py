@@ -21,6 +21,7 @@ _WANTED = {
     "weights": "text, a JSON list of numbers",
     "name": "text, 1 to 64 lower case letters, digits, hyphens and underscores",
     "index": "a whole number",
+    "only": "'cancel', or left out",
     "statistics": "an object of numbers by name",
     "format": f"one of {', '.join(get_args(MaskFormat))}",
 }

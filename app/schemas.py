@@ -5,6 +5,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+ONLY_CANCEL = "?only=cancel"
+"""Ends a path to DELETE that removes nothing, however late the request comes."""
+
 _ID = "3f0c9a7e5d1b4c86a2f4d8e19b7c6a50"
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
@@ -48,7 +51,9 @@ class JobLinks(BaseModel):
         examples=[f"/jobs/{_ID}/events"],
     )
     cancel: str | None = Field(
-        description="DELETE this to cancel the job; null once it has finished.", examples=[None]
+        description="DELETE this to cancel the job; a job that is faster stays. Null once it has "
+        "finished.",
+        examples=[None],
     )
     remove: str | None = Field(
         description="DELETE this to remove the job and its tiles; null until it has finished.",
@@ -131,7 +136,8 @@ class DatasetLinks(BaseModel):
         examples=[f"/datasets/{_ID}/bundle"],
     )
     cancel: str | None = Field(
-        description="DELETE this to cancel the rest; null once nothing more is done.",
+        description="DELETE this to cancel the rest; null once nothing more is done. It removes "
+        "nothing.",
         examples=[None],
     )
     remove: str | None = Field(

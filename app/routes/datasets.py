@@ -19,7 +19,7 @@ from app.dataset_jobs import (
 from app.dataset_reads import NEWS_S, DatasetReads
 from app.problems import documented
 from app.routes.events import KEEP_ALIVE_S, RETRY_MS, UNBUFFERED, stream_of
-from app.routes.jobs import NO_STORE
+from app.routes.jobs import CANCELED, NO_STORE, Only
 from app.schemas import DatasetDocument
 from app.service import Accepted, Service, ServiceDep
 from app.stored_tiles import ZIP
@@ -129,16 +129,22 @@ def get_dataset(
     summary="Cancel or remove a dataset",
     response_model=DatasetDocument,
     responses={
-        200: {"description": "The dataset, now canceled, or finished if it was faster."},
+        200: {"description": f"The dataset, {CANCELED}"},
         204: {"description": "It had finished; its tiles are removed."},
-        **documented(*_FINDING, StorageUnavailable),
+        **documented(*_FINDING, ParameterInvalid, StorageUnavailable),
     },
 )
 def delete_dataset(
-    request: Request, response: Response, service: ServiceDep, dataset_id: DatasetId
+    request: Request,
+    response: Response,
+    service: ServiceDep,
+    dataset_id: DatasetId,
+    only: Only = None,
 ) -> Response | DatasetDocument:
-    """Cancel a dataset that is being made, or remove one that is not."""
-    if end_dataset(service, read_dataset(service.jobs, dataset_id)):
+    """Cancel a dataset that is being made, or remove one that is not; with `only=cancel` that
+    stays as it is."""
+    dataset = read_dataset(service.jobs, dataset_id)
+    if end_dataset(service, dataset, may_remove=only is None):
         return Response(status_code=204)
     response.headers.update(NO_STORE)
     return dataset_document(request, service, read_dataset(service.jobs, dataset_id))

@@ -1,8 +1,8 @@
 """GET and DELETE /jobs/{id}."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from app.dataset_jobs import end_dataset, read_dataset
@@ -15,6 +15,7 @@ from model.errors import (
     JobExpired,
     JobUnknown,
     KeyInvalid,
+    ParameterInvalid,
     StorageUnavailable,
     StoreUnavailable,
 )
@@ -26,6 +27,19 @@ NO_STORE = {"Cache-Control": "no-store"}
 JobId = Annotated[
     str, Path(description="Id of the job.", examples=["3f0c9a7e5d1b4c86a2f4d8e19b7c6a50"])
 ]
+Only = Annotated[
+    Literal["cancel"] | None,
+    Query(
+        description="`cancel`: never remove. What has finished by the time that the request comes "
+        "stays as it is.",
+        examples=["cancel"],
+    ),
+]
+CANCELED = (
+    "now canceled; or as it has ended, where that was faster or `only=cancel` keeps it from being "
+    "removed."
+)
+"""What DELETE answers 200 with."""
 
 router = APIRouter(tags=["jobs"])
 
@@ -48,24 +62,34 @@ def get_job(
     summary="Cancel or remove a job",
     response_model=JobDocument,
     responses={
-        200: {"description": "The job, now canceled, or finished if it was faster."},
+        200: {"description": f"The job, {CANCELED}"},
         204: {"description": "The job had finished; its tiles are removed."},
-        **documented(KeyInvalid, JobUnknown, JobExpired, StoreUnavailable, StorageUnavailable, 500),
+        **documented(
+            KeyInvalid,
+            JobUnknown,
+            JobExpired,
+            ParameterInvalid,
+            StoreUnavailable,
+            StorageUnavailable,
+            500,
+        ),
     },
 )
 def delete_job(
-    request: Request, response: Response, service: ServiceDep, job_id: JobId
+    request: Request, response: Response, service: ServiceDep, job_id: JobId, only: Only = None
 ) -> Response | JobDocument:
     """Cancel a job that has not finished: it is not started, or goes no further than the tiles
     that are stored, which stay until it expires. A job that has finished is removed with its
-    tiles, and is expired from then on. The job of a part of a dataset stands for all of it."""
+    tiles, and is expired from then on; with `only=cancel` it stays as it is. The job of a part of
+    a dataset stands for all of it."""
     job = service.jobs.get(job_id)
     response.headers.update(NO_STORE)
     if isinstance(job.request, DatasetPart):
-        if end_dataset(service, read_dataset(service.jobs, job.request.dataset_id)):
+        dataset = read_dataset(service.jobs, job.request.dataset_id)
+        if end_dataset(service, dataset, may_remove=only is None):
             return Response(status_code=204)
         return job_document(request, service, read(service.jobs, job_id))
-    if job.is_finished:
+    if job.is_finished and only is None:
         service.remove(job_id)
         return Response(status_code=204)
     return job_document(request, service, Moment(service.cancel(job_id), position=None))

@@ -24,6 +24,8 @@ const result = new ResultPanel(service, styles);
 const runs = new RunPanel(service);
 const gallery = new GalleryPanel();
 const datasets = new DatasetsPanel(service);
+/** Whether the user has begun something, which the example would take off the page. */
+let hasBegun = false;
 
 function showView(name) {
   for (const radio of $("stage-views").querySelectorAll("input")) radio.checked = radio.value === name;
@@ -130,14 +132,28 @@ function whyDifferent(before, after) {
   );
 }
 
-async function showExample() {
-  const { folder, organ, seed } = EXAMPLE;
+async function loadExample() {
+  const { folder } = EXAMPLE;
   const [npy, blob] = await Promise.all([service.bytes(`${folder}/mask.npy`), service.blob(`${folder}/tile.png`)]);
-  masks.load(decodeNpy(npy), "example", { blob: new Blob([npy]), name: "mask.npy", fields: {} });
-  const { file: mask, labels, ...facts } = await masks.snapshot();
+  return { npy, mask: decodeNpy(npy), blob };
+}
+
+/** Something to look at, unless the user has begun something else by then. The page works without it. */
+async function showExample() {
+  const example = await loadExample().catch(() => null);
+  if (example === null || hasBegun) {
+    if (result.isEmpty) showView("mask");
+    return;
+  }
+  const { npy, mask, blob } = example;
+  masks.load(mask, "example", { blob: new Blob([npy]), name: "mask.npy", fields: {} });
+  showView("tile");
+  const { organ, seed } = EXAMPLE;
+  const { file, labels, ...facts } = await masks.snapshot();
   const outputs = [{ blob, seed, sha256: null, manifest: null }];
   const style = { kind: "organ", organ };
-  await result.show({ id: null, createdAt: null, mask, ...facts, style, seed, n: 1, mpp: "", outputs }, labels);
+  const run = { id: null, createdAt: null, mask: file, ...facts, style, seed, n: 1, mpp: "", outputs };
+  await result.show(run, labels);
 }
 
 masks.addEventListener("edit", () => {
@@ -156,15 +172,17 @@ runs.addEventListener("run", () => busily(makeWished));
 for (const [type, act] of Object.entries({ show: showPast, same: sameAgain, vary })) {
   gallery.addEventListener(type, ({ detail }) => busily(() => gallery.attempt(() => act(detail))));
 }
+for (const [panel, ...types] of [[masks, "begin", "edit"], [runs, "run"], [gallery, "show", "same", "vary"]]) {
+  for (const type of types) panel.addEventListener(type, () => (hasBegun = true));
+}
 
 showPlaces();
 keepPageFromDrops();
 gallery.load();
-await showExample();
-showView("tile");
-await styles.load(EXAMPLE.organ, (organs) => {
+const stylesLoaded = styles.load(EXAMPLE.organ, (organs) => {
   masks.setOrgans(organs);
   datasets.setOrgans(organs);
 });
+await Promise.all([showExample(), stylesLoaded]);
 result.showStyle();
 document.documentElement.dataset.ready = "";

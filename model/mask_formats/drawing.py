@@ -114,8 +114,8 @@ def draw(mask: NDArray[np.int32], outlines: Polygons, rule: Rule = PLAIN) -> Non
         )
     if len(crossings) and np.bincount(owner, crossings).max() > _RAGGEDEST:
         raise MaskUnreadable(
-            f"An outline is too ragged: it crosses the rows of pixels more than {_RAGGEDEST} times. "
-            "Simplify it, or remove it if it is no nucleus."
+            "An outline is too ragged: it crosses the rows of pixels more than "
+            f"{_RAGGEDEST} times. Simplify it, or remove it if it is no nucleus."
         )
     covered = 0
     for part in _chunks(crossings, owner):

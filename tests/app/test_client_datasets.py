@@ -10,7 +10,7 @@ import pytest
 
 from app.client import AsyncClient, Client
 from app.client_calls import Unreachable
-from app.client_datasets import make_dataset, wait_dataset
+from app.client_datasets import cancel_dataset, delete_dataset, make_dataset, wait_dataset
 from app.schemas import DatasetDocument
 from model.errors import DatasetUnfinished, JobCanceled, JobExpired, StoreUnavailable, WorkerLost
 from tests.app.scripted import play, problem, reply
@@ -113,6 +113,14 @@ def test_a_lost_answer_makes_no_second_dataset():
     assert calls[0].body == {"count": 4, "organs": ["kidney", "liver"], "width": 64}
     _, others, _ = play(make_dataset(4, {}, 60), document())
     assert others[0].headers["Idempotency-Key"] != calls[0].headers["Idempotency-Key"]
+
+
+def test_what_is_sent_twice_is_canceled_or_deleted_once():
+    _, calls, _ = play(cancel_dataset(ID, 60), Unreachable("cut"), document("succeeded", 4))
+    assert [each.path for each in calls] == [f"/datasets/{ID}?only=cancel"] * 2
+    gone = problem(410, "job_expired")
+    _, calls, _ = play(delete_dataset(ID, 60), Unreachable("cut"), gone)
+    assert [each.path for each in calls] == [f"/datasets/{ID}"] * 2
 
 
 def test_waits_and_tells_of_progress():

@@ -5,10 +5,12 @@ import pytest
 
 from app import client_calls
 from app.client_calls import Call, Pause, Reply, Unreachable, call
-from app.client_flows import mask_bytes, submit, wait
+from app.client_flows import cancel, delete_job, delete_style, mask_bytes, submit, wait
 from app.schemas import JobDocument
 from model.errors import (
+    DeadlineExceeded,
     JobCanceled,
+    JobExpired,
     MaskBinary,
     QueueFull,
     RequestInFlight,
@@ -53,6 +55,15 @@ def test_sends_again_when_it_cannot_be_reached():
     assert (result.status, len(calls)) == (200, 2)
 
 
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_sends_again_through_a_proxy_whose_service_restarts(status):
+    away = reply(status, b"<html>", retry_after="3")
+    result, calls, pauses = play(call(GET, 60), away, reply())
+    assert (result.status, calls, pauses) == (200, [GET] * 2, [3])
+    with pytest.raises(StoreUnavailable, match=rf"cannot be reached .*{status}"):
+        play(call(GET, 0), away)
+
+
 def test_patience_ends():
     with pytest.raises(QueueFull, match="about queue_full") as full:
         play(call(GET, 5), problem(429, "queue_full", retry_after="7"))
@@ -88,7 +99,8 @@ def test_what_is_not_safe_is_sent_once():
     [
         (problem(422, "mask_binary"), MaskBinary),
         (problem(500, "of_a_newer_service"), ServiceError),
-        (reply(502, b"<html>"), ServiceError),
+        (problem(504, "deadline_exceeded"), DeadlineExceeded),
+        (reply(500, b"<html>"), ServiceError),
         (reply(400, b"[]"), ServiceError),
     ],
 )
@@ -117,6 +129,41 @@ def test_a_lost_answer_makes_no_second_job():
     assert calls[0].files == [("mask", mask_png()), ("style", b"image")]
     _, others, _ = play(submit(mask_png(), style=None, fields={}, patience_s=60), document())
     assert others[0].headers["Idempotency-Key"] not in keys
+
+
+def test_a_cancellation_that_is_sent_twice_removes_nothing():
+    _, calls, _ = play(cancel("a", 60), Unreachable("cut"), document("canceled"))
+    assert [each.path for each in calls] == ["/jobs/a?only=cancel"] * 2
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [Unreachable("cut"), reply(502, b"<html>"), problem(503, "store_unavailable")],
+    ids=["cut", "proxy", "outage"],
+)
+@pytest.mark.parametrize(
+    ("delete", "gone"),
+    [
+        (cancel, problem(410, "job_expired")),
+        (delete_job, problem(410, "job_expired")),
+        (delete_job, problem(404, "job_unknown")),
+        (delete_style, problem(404, "not_found")),
+    ],
+)
+def test_what_a_lost_request_has_deleted_is_deleted(delete, gone, lost):
+    result, calls, _ = play(delete("a", 60), lost, gone)
+    assert result is None
+    assert [each.method for each in calls] == ["DELETE"] * 2
+
+
+def test_what_was_never_there_is_not_deleted():
+    gone = problem(410, "job_expired")
+    with pytest.raises(JobExpired):
+        play(delete_job("a", 60), gone)
+    with pytest.raises(JobExpired):  # nothing was done before
+        play(delete_job("a", 60), problem(429, "rate_limited"), gone)
+    with pytest.raises(ServiceError):  # of a proxy that knows no service
+        play(delete_job("a", 60), Unreachable("cut"), reply(404, b"<html>"))
 
 
 def test_waits_and_tells_of_progress():

@@ -46,7 +46,8 @@ def test_from_the_wish_to_the_bundle(client, ask):
     path = response.headers["Location"]
     accepted = response.json()
     assert accepted["status"] == "queued"
-    assert accepted["links"]["self"] == accepted["links"]["cancel"] == path
+    assert accepted["links"]["self"] == path
+    assert accepted["links"]["cancel"] == f"{path}?only=cancel"
     asked = {name: accepted[name] for name in WISH}
     assert asked == WISH
     assert accepted["formats"] == ["coco"]
@@ -127,7 +128,7 @@ def test_a_bundle_before_its_time(client, ask, busy, go_on):
 def test_canceled_and_removed(client, ask, busy, go_on):
     path = ask(count=96).headers["Location"]
     assert client.get(path).json()["parts"] == 3
-    canceled = client.delete(path)
+    canceled = client.delete(client.get(path).json()["links"]["cancel"])
     assert canceled.status_code == 200
     assert canceled.json()["status"] == "canceled"
     go_on.set()
@@ -138,6 +139,17 @@ def test_canceled_and_removed(client, ask, busy, go_on):
     assert gone["detail"].startswith(f"Dataset '{made['id']}' has expired")
     scopes = client.app.state.service.artifacts.scopes()
     assert not [scope for scope in scopes if scope.startswith(made["id"][:12])]
+
+
+def test_a_cancellation_that_comes_too_late_removes_nothing(client, ask):
+    path = ask().headers["Location"]
+    made = finished(client, path)
+    late = client.delete(f"{path}?only=cancel")
+    assert (late.status_code, late.json()) == (200, made)
+    assert late.headers["Cache-Control"] == "no-store"
+    of_its_job = client.delete(f"/jobs/{made['id']}?only=cancel")
+    assert (of_its_job.status_code, of_its_job.json()["status"]) == (200, "succeeded")
+    assert client.get(made["links"]["bundle"]).status_code == 200
 
 
 def test_the_same_wish_twice_under_one_key(client, ask):

@@ -174,8 +174,8 @@ def test_cancels_a_queued_job(client, mask_file, busy):
     accepted = client.post("/synthesize", files=mask_file, data={"organ": "kidney"}, headers=ASYNC)
     path = accepted.headers["Location"]
     links = accepted.json()["links"]
-    assert (links["cancel"], links["remove"]) == (path, None)
-    response = client.delete(path)
+    assert (links["cancel"], links["remove"]) == (f"{path}?only=cancel", None)
+    response = client.delete(links["cancel"])
     assert response.status_code == 200
     job = response.json()
     assert (job["links"]["cancel"], job["links"]["remove"]) == (None, path)
@@ -218,6 +218,22 @@ def test_cancels_a_running_job_and_keeps_its_tiles(client, mask_file, synthesize
     assert client.post("/synthesize", files=mask_file, data={"organ": "colon"}).status_code == 200
     job = client.get(path).json()
     assert (job["status"], job["outputs"]) == ("canceled", [])
+
+
+def test_a_cancellation_that_comes_too_late_removes_nothing(client, job):
+    path = job["links"]["self"]
+    response = client.delete(path, params={"only": "cancel"})
+    assert (response.status_code, response.json()) == (200, client.get(path).json())
+    assert response.json()["status"] == "succeeded"
+    assert client.get(job["outputs"][0]["href"]).status_code == 200
+
+
+def test_nothing_else_can_be_all_that_is_done(client, job):
+    path = job["links"]["self"]
+    problem = client.delete(path, params={"only": "remove"}).json()
+    assert problem["code"] == "parameter_invalid"
+    assert problem["detail"] == "only must be 'cancel', or left out, was 'remove'."
+    assert client.get(path).json()["status"] == "succeeded"
 
 
 def test_removes_a_finished_job(client, job):

@@ -72,6 +72,38 @@ def test_a_tile_by_keyboard_alone(studio: Studio):
     expect(studio.page.locator("#divider")).to_have_value("0")
 
 
+SEEN = """() => new Promise((done) => {
+    const see = () => done(document.querySelector("#compare canvas").toDataURL());
+    requestAnimationFrame(() => requestAnimationFrame(see));
+})"""
+
+
+def swipe_down(studio: Studio, x: float, y: float) -> None:
+    """With one finger, as the browser's own protocol sends it: playwright's touchscreen taps."""
+    session = studio.context.new_cdp_session(studio.page)
+    for kind, down in (("Start", 0), ("Move", 30), ("Move", 60), ("Move", 90), ("End", None)):
+        points = [] if down is None else [{"x": x, "y": y + down}]
+        event = {"type": f"touch{kind}", "touchPoints": points}
+        session.send("Input.dispatchTouchEvent", event)
+
+
+def test_a_finger_scrolls_the_page_or_moves_the_picture(visit, server):
+    """The picture where it is zoomed, and else the page."""
+    studio = visit(server, viewport=NARROW, has_touch=True)
+    canvas = studio.page.locator("#compare canvas")
+    expect(canvas).to_have_css("touch-action", "pan-y pinch-zoom")
+    for _ in range(3):
+        studio.page.get_by_role("button", name="Zoom in").click()
+    expect(canvas).to_have_css("touch-action", "pinch-zoom")
+    canvas.scroll_into_view_if_needed()
+    before, box = studio.page.evaluate(SEEN), canvas.bounding_box()
+    assert box is not None
+    swipe_down(studio, box["x"] + box["width"] / 5, box["y"] + box["height"] / 4)
+    assert studio.page.evaluate(SEEN) != before
+    studio.page.get_by_role("button", name="Fit", exact=True).click()
+    expect(canvas).to_have_css("touch-action", "pan-y pinch-zoom")
+
+
 def test_colours_are_chosen_and_kept(studio: Studio):
     background = "getComputedStyle(document.body).backgroundColor"
     light = studio.page.evaluate(background)

@@ -137,6 +137,21 @@ def test_progress_is_seen_and_a_dataset_canceled(studio: Studio):
     expect(newest(studio).get_by_role("button", name="Use these settings")).to_be_focused()
 
 
+def test_a_cancellation_that_comes_too_late_takes_nothing(studio: Studio, server):
+    page = studio.page
+    page.route("**/datasets/*/events", lambda route: None)  # the page hears of no progress
+    go(studio)
+    wish(studio, 1, 64, kidney=1)
+    with page.expect_response("**/datasets") as accepted:
+        submit(studio)
+    server.finished(accepted.value.json()["links"]["self"])
+    newest(studio).get_by_role("button", name="Cancel").click()
+    dialog = page.get_by_role("dialog", name="Cancel the dataset?")
+    dialog.get_by_role("button", name="Cancel the dataset").click()
+    wait_until_ready(studio)
+    assert "images/000000.png" in download(studio)[1]
+
+
 def test_removed_here_and_elsewhere(studio: Studio, server):
     page = studio.page
     studio.provoked = {"404", "410"}

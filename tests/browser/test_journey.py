@@ -229,6 +229,26 @@ def test_a_wrong_style_image_is_refused_at_once(studio: Studio, file, words):
     expect(studio.page.get_by_role("button", name="Keep the style")).to_be_visible()
 
 
+NOTING = """() => {
+    const revoke = URL.revokeObjectURL.bind(URL);
+    window.revoked = [];
+    URL.revokeObjectURL = (url) => (revoked.push(url), revoke(url));
+}"""
+
+
+def test_the_picture_of_a_style_image_is_let_go_for_the_next(studio: Studio):
+    studio.page.evaluate(NOTING)
+    studio.choose("Where the style comes from", "Image")
+    sources = []
+    for name in ("one.png", "other.png"):
+        file = {"name": name, "mimeType": "image/png", "buffer": style_png()}
+        studio.page.locator("#style-file").set_input_files(file)
+        expect(studio.page.locator("#style-chosen")).to_have_text(name)
+        sources.append(studio.page.locator("#style-chosen img").get_attribute("src"))
+    revoked = studio.page.evaluate("revoked")
+    assert [source in revoked for source in sources] == [True, False]
+
+
 def test_the_pixel_size_is_that_of_the_mask_and_comes_back(studio: Studio):
     page = studio.page
     page.get_by_label("Pixel size").fill("2")

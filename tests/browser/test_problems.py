@@ -69,6 +69,46 @@ def test_styles_that_could_not_be_loaded_are_asked_for_again(visit, server):
     expect(hint).to_contain_text("The number is a weight")
 
 
+def test_the_page_works_without_its_example(visit, server):
+    studio = visit(server, wait=False)
+    studio.provoked = {"net::ERR_"}
+    studio.page.route("**/example/mask.npy", lambda route: route.abort())
+    studio.open()
+    studio.expect_mask(512, 512, "0 nuclei")
+    expect(studio.page.get_by_role("application", name="Instance mask")).to_be_visible()
+    expect(studio.group("Organ").get_by_role("radio", name="breast")).to_be_checked()
+    expect(studio.problem).to_have_count(0)
+
+
+def test_an_example_that_comes_late_replaces_nothing(visit, server):
+    studio = visit(server, wait=False)
+    late: list[Route] = []
+    studio.page.route("**/example/mask.npy", lambda route: late.append(route))
+    studio.page.goto(server.address)
+    expect(studio.page.locator("#organs input")).to_have_count(7)  # without waiting for it
+    studio.choose("Where the mask comes from", "Draw")
+    studio.page.get_by_role("button", name="Start empty").click()
+    late[0].continue_()
+    studio.wait_until_ready()
+    studio.expect_mask(256, 256, "0 nuclei \u00b7 drawn")
+    expect(studio.page.get_by_role("application", name="Instance mask")).to_be_visible()
+
+
+def test_a_style_that_is_chosen_before_the_styles_are_there(studio: Studio):
+    page = studio.page
+    studio.choose("Organ", "kidney")
+    studio.make()
+    late: list[Route] = []
+    page.route("**/styles", lambda route: late.append(route))
+    page.reload()
+    page.get_by_role("link", name="Gallery").click()
+    page.get_by_role("button", name="Open: kidney").click()
+    expect(page.locator("#tile-facts")).to_contain_text("Style kidney")
+    late[0].continue_()
+    studio.wait_until_ready()
+    expect(studio.group("Organ").get_by_role("radio", name="kidney")).to_be_checked()
+
+
 def test_a_seed_that_is_none(studio: Studio):
     studio.page.get_by_label("Seed", exact=True).fill(str(2**63))
     studio.start()
@@ -159,6 +199,25 @@ def test_a_connection_that_breaks_goes_on_after_the_last_event(studio: Studio):
     studio.page.route("**/events", on_events)
     studio.make()
     assert asked == [None, "1-0"]
+
+
+def test_a_proxy_whose_service_restarts_is_asked_again(studio: Studio):
+    answers: list[dict] = [{"body": "retry: 50\n\n", "content_type": "text/event-stream"}]
+    answers += [
+        {"status": status, "body": "<h1>Away</h1>", "content_type": "text/html"}
+        for status in (502, 503, 504)
+    ]
+
+    def on_events(route: Route) -> None:
+        if answers:
+            route.fulfill(**answers.pop(0))
+        else:
+            route.continue_()
+
+    studio.provoked = {"502", "503", "504"}
+    studio.page.route("**/events", on_events)
+    studio.make()
+    assert answers == []
 
 
 def test_a_service_that_needs_a_key(serve, visit):

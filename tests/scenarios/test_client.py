@@ -85,7 +85,9 @@ def test_a_job_by_hand(sian):
     job = sian.wait(sian.job(job.id))
     (tile,) = sian.tiles(job)
     assert tile.seed == 2
-    sian.cancel(job.id)
+    sian.cancel(job.id)  # too late
+    assert sian.tiles(sian.job(job.id)) == [tile]
+    sian.delete_job(job.id)
     with pytest.raises(JobExpired):
         sian.job(job.id)
 
@@ -158,7 +160,7 @@ def test_a_dataset_that_is_not_there_or_not_finished(sian, tmp_path):
         with pytest.raises(error):
             sian.download_dataset(dataset, tmp_path / "dataset.zip")
     assert list(tmp_path.iterdir()) == []
-    sian.delete_dataset(made.id)
+    sian.cancel_dataset(made.id)
     with pytest.raises(JobCanceled, match=made.id):
         sian.wait_dataset(made)
 

@@ -16,6 +16,8 @@ let cards = 0;
 export class DatasetCard extends EventTarget {
   /** @type {import("../service/dataset-list.js").Entry} */
   entry;
+  /** By the user, from the list. */
+  removed = false;
   /** What went wrong is shown in it. */
   problem = element("div");
   #pace = new Pace();

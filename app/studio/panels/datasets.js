@@ -97,19 +97,23 @@ export class DatasetsPanel {
   }
 
   async #follow(card) {
-    const isUnderWay = () => !card.entry.gone && !isFinished(card.entry.dataset);
-    if (!isUnderWay()) return;
+    const isUnderWay = () => !card.removed && !card.entry.gone && !isFinished(card.entry.dataset);
     const options = {
       signal: new AbortController().signal, // to the end
       onDataset: (dataset) => this.#keep(card, { dataset, gone: false }),
       onBreak: () => card.say("The connection was lost. Connecting again …"),
     };
-    await this.#turns.take(() => followDataset(this.#service, card.entry.dataset, options));
-    const news = NEWS[card.entry.dataset.status];
-    if (news !== undefined) $("dataset-news").textContent = news(card.title);
+    const toItsEnd = async () => {
+      if (!isUnderWay()) return; // canceled, or removed, while it waited for its turn
+      await followDataset(this.#service, card.entry.dataset, options);
+      const news = NEWS[card.entry.dataset.status];
+      if (news !== undefined && !card.removed) $("dataset-news").textContent = news(card.title);
+    };
+    if (isUnderWay()) await this.#turns.take(toItsEnd);
   }
 
   #keep(card, entry) {
+    if (card.removed) return; // what is heard of it late does not bring it back
     list.keep(entry);
     card.show(entry);
   }
@@ -138,7 +142,7 @@ export class DatasetsPanel {
     if (cancel === null) return; // it has finished meanwhile
     card.say("Canceling …");
     const dataset = await this.#service.json(cancel, { method: "DELETE" });
-    this.#keep(card, { dataset, gone: false });
+    this.#keep(card, dataset === null ? { ...card.entry, gone: true } : { dataset, gone: false });
   }
 
   /** A plain link where no key is needed: the browser writes to the disk as the bytes come. */
@@ -172,6 +176,7 @@ export class DatasetsPanel {
     const isThere = !gone && dataset.links.remove !== null;
     if (isThere && !(await confirm("Remove the dataset?", "Its tiles are deleted from the service.", "Remove"))) return;
     if (isThere) await this.#service.request(dataset.links.remove, { method: "DELETE" });
+    card.removed = true;
     list.forget(dataset.id);
     card.element.remove();
     this.#showWhetherEmpty();

@@ -23,14 +23,14 @@ const DRAWN = "drawn";
 const $ = (id) => document.getElementById(id);
 
 /**
- * Dispatches "edit" when the mask shall be drawn on, and "open" with its width and height as `detail`
- * when another one was opened.
+ * Dispatches "begin" when the user begins to open, generate or draw a mask, "edit" when it shall be
+ * drawn on, and "open" with its width and height as `detail` when another one was opened.
  */
 export class MaskPanel extends EventTarget {
   #service;
   #editor;
   #problem = $("mask-problem");
-  #name = "";
+  #name = DRAWN;
   /** The file as it was opened, as long as nothing was changed. @type {MaskFile | null} */
   #source = null;
   #edited = false;
@@ -54,8 +54,10 @@ export class MaskPanel extends EventTarget {
       if (this.#loading) return;
       this.#source = null;
       this.#edited = true;
+      this.dispatchEvent(new Event("begin"));
       this.#showFacts();
     });
+    this.#showFacts();
   }
 
   /**
@@ -169,6 +171,7 @@ export class MaskPanel extends EventTarget {
   async #working(words, work) {
     this.#work?.abort();
     const own = (this.#work = new AbortController());
+    this.dispatchEvent(new Event("begin"));
     clearProblem(this.#problem);
     $("mask-facts").textContent = words;
     try {

@@ -48,6 +48,11 @@ export class ResultPanel {
     this.#listen();
   }
 
+  /** Whether there is nothing to look at yet. @returns {boolean} */
+  get isEmpty() {
+    return this.#run === null;
+  }
+
   /**
    * @param {Run} run
    * @param {Int32Array} labels of its mask
@@ -113,6 +118,7 @@ export class ResultPanel {
   /** The picture of the style, to compare the tile with. */
   async showStyle() {
     const compare = this.#compare;
+    if (this.#run === null) return;
     const { style } = this.#run;
     compare.style = null;
     const picture = await this.#styles.picture(style);

@@ -27,6 +27,11 @@ export class StylePanel extends EventTarget {
   #sliders = new Map();
   /** @type {{blob: Blob, name: string} | null} */
   #image = null;
+  /** Of its picture. */
+  #imageUrl = "";
+  #loaded = false;
+  /** Chosen before there was anything to choose from. @type {Style | null} */
+  #early = null;
   #custom;
 
   /** @param {import("../service/service.js").Service} service */
@@ -58,6 +63,8 @@ export class StylePanel extends EventTarget {
       for (const style of styles) this.#add(style);
       const first = styles.find(({ name }) => name === preferred) ?? styles[0];
       this.#choose(first.name);
+      this.#loaded = true;
+      if (this.#early !== null) this.#put(this.#early);
       onOrgans(styles.filter(({ organ }) => organ !== null).map(({ organ }) => organ));
     } catch (error) {
       const run = () => this.load(preferred, onOrgans);
@@ -68,6 +75,7 @@ export class StylePanel extends EventTarget {
 
   /** @returns {Style} @throws {ServiceError} none is chosen */
   get value() {
+    if (this.#early?.kind === this.#from.value) return this.#early;
     switch (this.#from.value) {
       case "mix":
         return { kind: "mix", weights: this.#weights() };
@@ -86,12 +94,7 @@ export class StylePanel extends EventTarget {
   set value(style) {
     this.#from.value = style.kind;
     if (style.kind === "image") this.#chooseImage(style.blob, style.name);
-    else if (style.kind === "mix") {
-      for (const [organ, slider] of this.#sliders) slider.value = String(style.weights[organ] ?? 0);
-      this.#showShares();
-    } else {
-      this.#choose(style.organ);
-    }
+    else this.#put(style);
   }
 
   /** @param {Style} style @returns {Promise<ImageBitmap | null>} what it looks like, if it is known */
@@ -144,6 +147,17 @@ export class StylePanel extends EventTarget {
     const next = $("organs").querySelector("input");
     this.#choose(next.value);
     next.focus(); // the button that had the focus is gone
+  }
+
+  /** Choose an organ or the weights of a mix: now, and once more if they are still to be loaded. */
+  #put(style) {
+    this.#early = this.#loaded ? null : style;
+    if (style.kind === "organ") {
+      this.#choose(style.organ);
+      return;
+    }
+    for (const [organ, slider] of this.#sliders) slider.value = String(style.weights[organ] ?? 0);
+    this.#showShares();
   }
 
   #choose(organ) {
@@ -223,7 +237,9 @@ export class StylePanel extends EventTarget {
     this.#image = { blob, name };
     if (this.#from.value !== "image") this.#from.value = "image";
     const figure = $("style-chosen");
-    const picture = element("img", { alt: "", src: URL.createObjectURL(blob) });
+    URL.revokeObjectURL(this.#imageUrl);
+    this.#imageUrl = URL.createObjectURL(blob);
+    const picture = element("img", { alt: "", src: this.#imageUrl });
     picture.addEventListener("error", () => picture.remove(), { once: true });
     figure.replaceChildren(picture, element("figcaption", {}, name));
     figure.hidden = false;

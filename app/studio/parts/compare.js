@@ -81,6 +81,8 @@ export class Compare extends EventTarget {
   }
 
   #changed() {
+    // Fitted, the picture lets a finger scroll the page; else the finger moves the picture.
+    this.#canvas.classList.toggle("movable", !this.view.fitted);
     this.redraw();
     this.dispatchEvent(new Event("view"));
   }

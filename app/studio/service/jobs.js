@@ -28,7 +28,12 @@ export async function runJob(service, path, bodyOf, { signal, onJob, onWait, onB
   return job;
 }
 
-/** @param {import("./service.js").Service} service @param {any} job its document */
+/**
+ * One that has finished meanwhile stays as it is.
+ *
+ * @param {import("./service.js").Service} service
+ * @param {any} job its document
+ */
 export async function cancelJob(service, job) {
   if (job.links.cancel !== null) await service.request(job.links.cancel, { method: "DELETE" });
 }

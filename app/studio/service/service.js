@@ -7,6 +7,8 @@ import { parseExactly } from "./exact-json.js";
 
 const KEY = "sian-api-key";
 const NO_ANSWER = "unreachable";
+// What a proxy answers, in words of its own, while the service behind it restarts.
+const AWAY = new Set([502, 503, 504]);
 
 /** What the service, or the way to it, says was wrong. */
 export class ServiceError extends Error {
@@ -60,9 +62,10 @@ export class Service {
     }
   }
 
-  /** @returns {Promise<any>} the JSON of the answer, seeds as strings */
+  /** @returns {Promise<any>} the JSON of the answer, seeds as strings; null: there is none (204) */
   async json(path, options) {
-    return parseExactly(await this.#body(await this.request(path, options), "text"));
+    const response = await this.request(path, options);
+    return response.status === 204 ? null : parseExactly(await this.#body(response, "text"));
   }
 
   /** @returns {Promise<ArrayBuffer>} */
@@ -148,5 +151,6 @@ async function errorOf(response) {
   } catch {
     // No problem+json: the answer is from something between the page and the service.
   }
-  return new ServiceError("http_error", `Status ${response.status} ${response.statusText}`, more);
+  const code = AWAY.has(response.status) ? NO_ANSWER : "http_error";
+  return new ServiceError(code, `Status ${response.status} ${response.statusText}`, more);
 }
