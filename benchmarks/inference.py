@@ -108,9 +108,9 @@ def prepare(device: torch.device) -> None:
     """Kernels chosen by a race, fp32 as it is."""
     torch.backends.cudnn.benchmark = True
     if device.type == "cuda":
+        torch.backends.cudnn.allow_tf32 = False  # which compilers ask
         torch.backends.cuda.matmul.fp32_precision = "ieee"
         torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-        torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def main(

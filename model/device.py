@@ -55,10 +55,10 @@ def compute_reproducibly(device: str) -> None:
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False  # it picks kernels by a race
     # TF32 would round to ten bits where fp32 is asked for, in the colours above all.
+    # Compilers still ask the older setting, which has no answer while it differs from the newer.
+    torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.fp32_precision = "ieee"
     torch.backends.cudnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
-    # Compilers still ask the older setting, which has no answer while the two differ.
-    torch.backends.cudnn.rnn.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
 def computing_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:

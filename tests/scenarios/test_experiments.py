@@ -97,7 +97,7 @@ def test_table_3_has_both_real_sets_and_every_method(experiment) -> None:
 
 
 def test_ablations_judge_training_slides_alone(experiment, test_data: Path) -> None:
-    variants = ("release", "no-segmentation", "diff-augment")
+    variants = ("release", "diff-augment", "no-segmentation")
     done, folder = experiment("ablations", f"--methods={','.join(variants)}", runs="ablations")
     assert done.returncode == 0, done.stderr
     table = json.loads((folder / f"ablations-smoke-{'-'.join(variants)}.json").read_text())["rows"]

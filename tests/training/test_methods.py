@@ -139,7 +139,7 @@ def test_discriminators_are_scaled_in_proportion() -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_the_benchmark_has_all_that_a_step_asks_for(name: str, vgg: nn.Module) -> None:
     config = METHODS[name].config.fitted(8, 128).with_options(batch_size=2, precision="fp32")
-    if isinstance(config.network, NetworkConfig):
+    if isinstance(config.network, NetworkConfig) and config.network.noise:
         config = replace(config, network=replace(config.network, nucleus_noise=True))
     terms = Stepper(config, vgg, ALONE)(random_batch(config), 0)
     assert all(value.isfinite() for value in terms.values())

@@ -71,7 +71,7 @@ def test_it_has_rows_in_tables_1_and_2(now: Laboratory, given: Given, tmp_path: 
         "sha256": given.card.sha256,
         "code_version": given.card.code_version,
         "steps": given.card.training["steps"],
-        "steps_before": 0,
+        "steps_before": given.card.training["started_from"]["steps"],
         "batch": 6,
         "crop_px": 128,
         "start": "layout",
