@@ -130,23 +130,16 @@ def main(
     fast: Precision = "bf16" if has_fast_bf16(chosen) else "fp32"
     peak = matmul_tflop_s(chosen, fast, matmul_side)
 
-    def contenders_of(precision: Precision, how: bool) -> list[Contender]:
+    def contenders_of(precision: Precision, *, compiled: bool) -> list[Contender]:
         return [
             Contender(
                 method, precision,
-                width=width, side=side, batch=batch, device=chosen, compiled=how,
+                width=width, side=side, batch=batch, device=chosen, compiled=compiled,
             )
             for method in METHOD_NAMES
         ]  # fmt: skip
 
-    contenders = [
-        each
-        for precision in dict.fromkeys(("fp32", fast))
-        for each in contenders_of(precision, False)
-    ]
-    # Compiling takes minutes and may fail: what there is without it is written before.
-    for more in [[], contenders_of(fast, True)] if compiled else [[]]:
-        contenders += more
+    def measured(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
         rows = race(contenders, rounds, passes, peak)
         write_results(
             out, rows, threads=torch.get_num_threads(),
@@ -156,6 +149,13 @@ def main(
             torch=torch.__version__, width=width, side_px=side, batch=batch, rounds=rounds,
             matmul={"precision": fast, "side": matmul_side, "tflop_per_s": round(peak, 3)},
         )  # fmt: skip
+        return rows
+
+    contenders = contenders_of("fp32", compiled=False)
+    contenders += contenders_of(fast, compiled=False) if fast != "fp32" else []
+    rows = measured(contenders)
+    if compiled:  # which takes minutes and may fail: what there is without it has been written
+        rows = measured([*contenders, *contenders_of(fast, compiled=True)])
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))

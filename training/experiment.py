@@ -24,10 +24,11 @@ from training.evaluation.report import portable
 from training.experiments.ablations import ablation_table, set_aside
 from training.experiments.figures import write_figures
 from training.experiments.given import GIVEN, Given
-from training.experiments.laboratory import Laboratory, Sitting
+from training.experiments.laboratory import Laboratory
 from training.experiments.measures import FeatureSpaces
 from training.experiments.report import write_report
 from training.experiments.scale import SCALES, Scale
+from training.experiments.sitting import Sitting
 from training.experiments.table1 import table_1, table_2
 from training.experiments.table3 import table_3
 from training.methods import METHODS, Method, method_named

@@ -86,8 +86,8 @@ local function put_back(id, most, code, message)
   return false
 end
 
--- Messages to workers, and their acknowledgements, are refused by a Redis that is full: new jobs are,
--- before it is.
+-- A Redis that is full refuses the messages to workers, and what they acknowledge: new jobs are
+-- refused before it is.
 local function has_room()
   local memory = redis.call('INFO', 'memory')
   local most = tonumber(memory:match('maxmemory:(%d+)'))
@@ -101,7 +101,7 @@ function steps.create(id, request, limit, deadline, key_name, fingerprint)
     if known then return {'known', known, record(known)} end
   end
   if redis.call('EXISTS', key(id)) == 1 then return {'taken'} end
-  if not has_room() then return redis.error_reply('OOM nearly all of maxmemory is in use') end
+  if not has_room() then return redis.error_reply('OOM used memory is nearly maxmemory') end
   local moment = now()
   if redis.call('ZCARD', 'sian:queued') >= tonumber(limit) then
     return {'full', steps.finished_since(digits(moment - 60000000))}

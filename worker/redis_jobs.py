@@ -29,11 +29,9 @@ from worker.moments import from_us, span_us, to_us
 from worker.redis_client import connect, mapped
 from worker.redis_listener import Listener
 
-_STEPS = Path(__file__).with_suffix(".lua").read_text()
-_ALWAYS = f"#!lua flags=allow-oom\n{_STEPS}"
-_WITH_ROOM = f"#!lua\n{_STEPS}"
-"""Redis refuses this one when its memory is full. Only new jobs need room: those that were
-accepted must come to their end."""
+_STEPS = "#!lua flags=allow-oom\n" + Path(__file__).with_suffix(".lua").read_text()
+"""Also when the memory of Redis is full: jobs that were accepted must come to their end. New ones
+ask for room themselves."""
 
 
 class RedisJobs:
@@ -50,8 +48,7 @@ class RedisJobs:
         self.on_change = on_change
         # redis-py's types allow every answer to be text or bytes; here all are bytes.
         self._client: Any = connect(url)
-        self._always = self._client.register_script(_ALWAYS)
-        self._with_room = self._client.register_script(_WITH_ROOM)
+        self._steps = self._client.register_script(_STEPS)
         self._name = secrets.token_hex(8)
         self._listener = Listener(url, "sian:changes", self._heard, self._changed_within)
 
@@ -74,7 +71,7 @@ class RedisJobs:
         idempotency: Idempotency | None = None,
     ) -> Job:
         with mapped():
-            outcome, *values = self._with_room(
+            outcome, *values = self._steps(
                 args=[
                     "create", self._name, job_id, request.to_json(), limit,
                     "" if deadline_at is None else to_us(deadline_at),
@@ -207,7 +204,7 @@ class RedisJobs:
 
     def _step(self, name: str, *values: str | int) -> Any:
         with mapped():
-            return self._always(args=[name, self._name, *values])
+            return self._steps(args=[name, self._name, *values])
 
     def _change(self, name: str, job_id: str, *values: str | int) -> bool:
         """A step that says whether it changed the job."""

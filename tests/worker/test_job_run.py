@@ -1,7 +1,6 @@
 import errno
 import hashlib
 import json
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +9,7 @@ import pytest
 from model.errors import MaskBinary, StorageUnavailable
 from tests.fakes import style_png
 from tests.waiting import PATIENCE_S, until
-from tests.worker.engines import away, lose_worker, state, stored, submissions
+from tests.worker.engines import lose_worker, state, stored, submissions
 from worker import job_run, metrics
 from worker.inputs import MASK, STYLE
 from worker.jobs import JobState, Output
@@ -159,68 +158,6 @@ def test_inputs_go_when_the_job_has_ended(engine, synthesizer, artifacts, accept
         assert not artifacts.exists(job_id, MASK)
         assert not artifacts.exists(job_id, STYLE)
     assert artifacts.exists(done, "0.png")
-
-
-def test_storage_that_is_away_fails_the_job_with_its_code(
-    engine, jobs, artifacts, accept, monkeypatch
-):
-    unreadable, unwritable, untidy = accept(), accept(), accept()
-    with monkeypatch.context() as patch:
-        patch.setattr(artifacts, "get", away)
-        engine.run(unreadable)
-    with monkeypatch.context() as patch:
-        patch.setattr(artifacts, "put", away)
-        engine.run(unwritable)
-    with monkeypatch.context() as patch:
-        patch.setattr(artifacts, "discard", away)
-        engine.run(untidy)
-    for job_id in (unreadable, unwritable):
-        assert jobs.get(job_id).failure.code == "storage_unavailable"
-    assert not artifacts.exists(unwritable, "0.png")
-    assert state(jobs, untidy) is JobState.SUCCEEDED
-
-
-def after_failures(method, times):
-    """The method of files that are away at first."""
-    failures = iter(range(times))
-
-    def call(*arguments, **options):
-        if next(failures, None) is not None:
-            away()
-        return method(*arguments, **options)
-
-    return call
-
-
-def test_storage_that_comes_back_costs_a_job_nothing(
-    start, jobs, artifacts, accept, monkeypatch, caplog
-):
-    monkeypatch.setattr("worker.patience._PAUSE_S", 0.001)
-    engine = start(storage_wait_s=60)
-    job_id = accept(n=2)
-    for name in ("get", "put"):
-        monkeypatch.setattr(artifacts, name, after_failures(getattr(artifacts, name), 3))
-    assert engine.run(job_id) is True
-    assert len(stored(jobs, artifacts, job_id)) == 2
-    assert jobs.get(job_id).attempts == 1
-    assert caplog.text.count(f"job {job_id} waits for its files: no space left") == 2
-
-
-def test_a_stop_does_not_wait_for_storage(start, jobs, artifacts, accept, monkeypatch, threads):
-    asked = threading.Event()
-
-    def put(*arguments, **options):
-        asked.set()
-        away()
-
-    engine = start(storage_wait_s=60)
-    job_id = accept()
-    monkeypatch.setattr(artifacts, "put", put)
-    running = threads.submit(engine.run, job_id)
-    assert asked.wait(PATIENCE_S)
-    engine.stop()
-    assert running.result(PATIENCE_S) is False
-    assert state(jobs, job_id) is JobState.QUEUED
 
 
 def test_what_prometheus_is_told(engine, synthesizer, accept):

@@ -153,7 +153,7 @@ def test_the_last_of_the_memory_is_for_the_messages_about_old_jobs(own_redis, op
         client.config_set("maxmemory", int(1.05 * used))
         with pytest.raises(StoreUnavailable):
             create(jobs)
-        assert "nearly all of maxmemory" in caplog.text
+        assert "used memory is nearly maxmemory" in caplog.text
         client.lpush("sian", "a message")
         client.config_set("maxmemory", int(1.5 * used))
     create(jobs)

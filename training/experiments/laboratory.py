@@ -11,8 +11,6 @@ experiment that was stopped goes on where it was:
 A run that was made with other options is refused, tiles of another origin are drawn again.
 """
 
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,17 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.checkpoint import sha256_of
-from model.errors import RunStopped, RunUnfinished, TrainingError
 from training.config import TrainConfig
 from training.data.crops import LoadedSlide, load_slides
 from training.data.monuseg import Slide
-from training.distributed import Process
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Plan, Tile, cut_between, cut_tiles, make_plan
 from training.experiments.given import GIVEN, Given
 from training.experiments.identity import NOTE_NAME, Origin, claim, code_of, config_in, digest
 from training.experiments.pictures import Pictures
 from training.experiments.scale import Scale
+from training.experiments.sitting import Sitting
 from training.generator import train_generator
 from training.loop import Intervals
 from training.methods import METHODS, Method
@@ -68,32 +65,6 @@ class Added:
 
     identity: str
     images: Callable[[], Sequence[Annotated]]
-
-
-@dataclass(frozen=True)
-class Sitting:
-    """Where the work runs, and until when: a time of ``time.monotonic``."""
-
-    process: Process
-    workers: int = 1
-    until: float = math.inf
-
-    @property
-    def minutes_left(self) -> float:
-        return (self.until - time.monotonic()) / 60
-
-    def go_on(self, what: str) -> None:
-        """Raises RunUnfinished when the time is over; ``what`` is left to do."""
-        if self.minutes_left <= 0:
-            raise self.ended(f"before {what} was finished")
-
-    def ended(self, where: str) -> TrainingError:
-        """The error for work that ended early: RunUnfinished when the time is over, else
-        RunStopped."""
-        again = "Run the same command again to go on from here."
-        if self.minutes_left <= 0:
-            return RunUnfinished(f"The time is over {where}. {again}")
-        return RunStopped(f"Stopped {where}. {again}")
 
 
 class Laboratory:
@@ -190,8 +161,9 @@ class Laboratory:
         """Raises ResumeMismatch when the folder keeps a run of other options under this name, which
         ``train`` would find only when it comes to it."""
         run = self.run(method, seed)
-        if not self._given(method) and ((run / NOTE_NAME).is_file() or unnoted(run)):
-            claim(run, *self._made_from(method, seed), unnoted=unnoted(run))
+        before = unnoted(run)
+        if not self._given(method) and ((run / NOTE_NAME).is_file() or before):
+            claim(run, *self._made_from(method, seed), unnoted=before)
 
     def _made_from(self, method: str, seed: int) -> tuple[TrainConfig, Origin]:
         config = self.scale.fitted(self.methods[method], seed)

@@ -8,7 +8,7 @@ import numpy as np
 
 from training.experiments.identity import code_of
 from training.experiments.judge import Judge
-from training.experiments.laboratory import Added, Laboratory
+from training.experiments.laboratory import Added, Laboratory, TileSet
 from training.experiments.measures import Measures
 from training.experiments.rows import Row
 from training.experiments.styles import RandomMasks, organ_styles, random_set
@@ -29,27 +29,45 @@ def table_3(laboratory: Laboratory, methods: Sequence[str]) -> list[Row]:
     masks; those that take a style draw them in one style for each of the training organs.
     """
     judge, seeds = Judge(laboratory), laboratory.scale.seeds
+    styles = organ_styles(laboratory)
+    masks = RandomMasks(laboratory, list(styles))
+    tile_set = random_set(masks, styles)
+
+    def segnet(name: str, seed: int) -> Path:
+        if name == REAL:
+            return laboratory.segnet(REAL, seed, augment=False)
+        if name == AUGMENTED:
+            return real_segnet(laboratory, seed)
+        added = _added(laboratory, name, seed, masks, tile_set)
+        return laboratory.segnet(laboratory.label(name), seed, augment=True, added=added)
+
     # The real ones come last: processes that share a folder, each with methods of its own, all
     # need them, and only one can train them.
-    segnets = {
-        name: [_segnet(laboratory, name, seed) for seed in seeds]
-        for name in (*methods, AUGMENTED, REAL)
-    }
+    segnets = {name: [segnet(name, seed) for seed in seeds] for name in (*methods, AUGMENTED, REAL)}
     found = {
-        name: [judge.segmentation_by_slide(each) for each in segnets[name]] for name in segnets
+        name: [judge.segmentation_by_slide(path) for path in paths]
+        for name, paths in segnets.items()
     }
-    rows = []
-    for name in (REAL, AUGMENTED, *methods):
-        values = [
-            _mean(here) | ({} if name == AUGMENTED else gain(here, there))
-            for here, there in zip(found[name], found[AUGMENTED], strict=True)
-        ]
-        rows.append(Row(name, _title(laboratory, name), seeds, values, _facts(laboratory, name)))
-        rows[-1].facts["segnet_code"] = [code_of(path.parent) for path in segnets[name]]
-        rows[-1].facts["pq_by_slide"] = {
-            slide: [by_slide[slide]["pq"] for by_slide in found[name]] for slide in found[name][0]
-        }
-    return rows
+    return [
+        Row(
+            name,
+            _title(laboratory, name),
+            seeds,
+            _values(found[name], None if name == AUGMENTED else found[AUGMENTED]),
+            _facts(laboratory, name, segnets[name], found[name]),
+        )
+        for name in (REAL, AUGMENTED, *methods)
+    ]
+
+
+def _values(found: Sequence[BySlide], reference: Sequence[BySlide] | None) -> list[Measures]:
+    """Of each seed: means over slides, and the gain over the ``reference`` of the same seed."""
+    means = [_mean(each) for each in found]
+    if reference is None:
+        return means
+    return [
+        mean | gain(here, there) for mean, here, there in zip(means, found, reference, strict=True)
+    ]
 
 
 def gain(here: BySlide, there: BySlide) -> Measures:
@@ -67,21 +85,11 @@ def _mean(by_slide: BySlide) -> Measures:
     return {name: float(np.mean([each[name] for each in slides])) for name in slides[0]}
 
 
-def _segnet(laboratory: Laboratory, name: str, seed: int) -> Path:
-    if name == REAL:
-        return laboratory.segnet(REAL, seed, augment=False)
-    if name == AUGMENTED:
-        return real_segnet(laboratory, seed)
-    return laboratory.segnet(
-        laboratory.label(name), seed, augment=True, added=_added(laboratory, name, seed)
-    )
-
-
-def _added(laboratory: Laboratory, method: str, seed: int) -> Added:
+def _added(
+    laboratory: Laboratory, method: str, seed: int, masks: RandomMasks, tile_set: TileSet
+) -> Added:
     """The tiles that a method draws of the random masks."""
-    styles = organ_styles(laboratory)
-    masks = RandomMasks(laboratory, list(styles))
-    tile_set, trained = random_set(masks, styles), _trained(laboratory, method, seed)
+    trained = _trained(laboratory, method, seed)
 
     def images() -> list[Annotated]:
         tiles = laboratory.tiles(method, trained, tile_set).images
@@ -100,8 +108,15 @@ def _title(laboratory: Laboratory, name: str) -> str:
     return _TITLES[name] if name in _TITLES else f"+ {laboratory.methods[name].title}"
 
 
-def _facts(laboratory: Laboratory, name: str) -> dict[str, Any]:
-    facts: dict[str, Any] = {"synthetic": 0, "slides": len(laboratory.test_slides)}
+def _facts(
+    laboratory: Laboratory, name: str, segnets: Sequence[Path], found: Sequence[BySlide]
+) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "synthetic": 0,
+        "slides": len(laboratory.test_slides),
+        "segnet_code": [code_of(path.parent) for path in segnets],
+        "pq_by_slide": {slide: [each[slide]["pq"] for each in found] for slide in found[0]},
+    }
     if name in _TITLES:
         return facts
     generators = laboratory.scale.seeds_of(laboratory.methods[name])

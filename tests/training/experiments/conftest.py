@@ -18,8 +18,9 @@ from tests.training.fakes import CheapFeatures
 from training.data.monuseg import Slide, read_dataset
 from training.distributed import Process
 from training.experiments.given import Given
-from training.experiments.laboratory import Laboratory, Sitting
+from training.experiments.laboratory import Laboratory
 from training.experiments.scale import SCALES
+from training.experiments.sitting import Sitting
 from training.methods import METHODS, Method
 from training.trained import RESULT_NAME
 

@@ -1,0 +1,34 @@
+"""One sitting of an experiment: where it runs, and until when."""
+
+import math
+import time
+from dataclasses import dataclass
+
+from model.errors import RunStopped, RunUnfinished, TrainingError
+from training.distributed import Process
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """Where the work runs, and until when: a time of ``time.monotonic``."""
+
+    process: Process
+    workers: int = 1
+    until: float = math.inf
+
+    @property
+    def minutes_left(self) -> float:
+        return (self.until - time.monotonic()) / 60
+
+    def go_on(self, what: str) -> None:
+        """Raises RunUnfinished when the time is over; ``what`` is left to do."""
+        if self.minutes_left <= 0:
+            raise self.ended(f"before {what} was finished")
+
+    def ended(self, where: str) -> TrainingError:
+        """The error for work that ended early: RunUnfinished when the time is over, else
+        RunStopped."""
+        again = "Run the same command again to go on from here."
+        if self.minutes_left <= 0:
+            return RunUnfinished(f"The time is over {where}. {again}")
+        return RunStopped(f"Stopped {where}. {again}")
