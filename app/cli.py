@@ -223,6 +223,7 @@ def synthesize(
     style and seed give the same bytes, here and from the service.
     """
     from app.masks_cli import parse_size
+    from app.network import load_network
     from app.settings import Settings
     from worker import synthesis
     from worker.request import SynthesisRequest, draw_seed, sha256
@@ -251,9 +252,7 @@ def synthesize(
         label_components=label_components,
         mask_size=None if mask_size is None else parse_size(mask_size, "--mask-size")[::-1],
     )
-    synthesizer = synthesis.load(
-        settings.checkpoint, device=settings.device, threads=settings.threads
-    )
+    synthesizer = load_network(settings)
     work = work_on(synthesizer, request, mask_bytes, images)
     if out.suffix.lower() != work.suffix:
         raise ParameterInvalid(

@@ -11,13 +11,13 @@ from typing import cast
 import typer
 
 from app.masks_cli import parse_size
+from app.network import load_network
 from app.settings import Settings
 from model.checkpoint import verify
 from model.formats import MaskFormat
 from model.styles import StyleBank
-from worker import synthesis
 from worker.dataset.folder import DatasetFolder, request_in
-from worker.dataset.request import DatasetRequest
+from worker.dataset.request import DatasetRequest, usual_organs
 from worker.request import draw_seed
 from worker.style import parse_weights
 
@@ -38,7 +38,7 @@ def make(
     """Make or finish the dataset in ``out`` and say so.
 
     Raises:
-        ParameterInvalid, StyleUnknown, CheckpointError: the one that applies.
+        ParameterInvalid, StyleUnknown, CheckpointError, FileUnwritable: the one that applies.
     """
     settings = Settings.load(checkpoint=checkpoint, device=device)
     card = verify(settings.checkpoint)
@@ -49,7 +49,7 @@ def make(
         seed = draw_seed() if found is None else found.seed
     request = DatasetRequest(
         count=count,
-        organs=dict.fromkeys(bank.organs, 1.0) if organs is None else parse_organs(organs),
+        organs=usual_organs(bank) if organs is None else parse_organs(organs),
         height=height,
         width=width,
         seed=seed,
@@ -60,9 +60,7 @@ def make(
     )
     request.check_styles(bank)
     folder = DatasetFolder(out, request, checkpoint_sha256=card.sha256)
-    synthesizer = synthesis.load(
-        settings.checkpoint, device=settings.device, threads=settings.threads
-    )
+    synthesizer = load_network(settings)
     with _progress(str(out), count) as advance:
         folder.make(synthesizer, advance)
     print(f"{out} ({count} tiles, seed {seed})")

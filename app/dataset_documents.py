@@ -1,6 +1,5 @@
 """Datasets over the wire: what is asked for, and what is answered."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +11,10 @@ from app.dataset_jobs import Dataset
 from app.schemas import ONLY_CANCEL, DatasetDocument, DatasetLinks, JobError, Progress
 from app.service import Service
 from model.formats import MaskFormat
+from model.mask import LARGEST_MASK_PX
 from model.nuclei import SMALLEST_PX
-from model.tile import LARGEST_MASK_PX
-from worker.dataset.request import DEFAULT_FORMATS, MOST_TILES, DatasetRequest
+from model.styles import StyleBank
+from worker.dataset.request import DEFAULT_FORMATS, MOST_TILES, DatasetRequest, usual_organs
 from worker.jobs import JobState
 from worker.request import MAX_SEED, draw_seed
 
@@ -29,7 +29,8 @@ class DatasetWish(BaseModel):
     count: int = Field(ge=1, le=MOST_TILES, description="How many tiles.", examples=[500])
     organs: list[str] | dict[str, float] | SkipJsonSchema[None] = Field(
         None,
-        description="Organs, in equal shares, or with weights; all presets unless given.",
+        description="Organs, in equal shares, or with weights; all presets whose nuclei "
+        "are known unless given.",
         examples=[{"kidney": 2, "breast": 1}],
     )
     width: int = Field(256, ge=SMALLEST_PX, le=LARGEST_MASK_PX, description=_SIDE)
@@ -43,9 +44,9 @@ class DatasetWish(BaseModel):
         examples=[["coco", "geojson"]],
     )
 
-    def request(self, organs: Sequence[str]) -> DatasetRequest:
-        """What is to be made. organs: of all presets. Raises ParameterInvalid."""
-        chosen = self.organs if self.organs is not None else list(organs)
+    def request(self, bank: StyleBank) -> DatasetRequest:
+        """What is to be made of the presets in ``bank``. Raises ParameterInvalid."""
+        chosen = usual_organs(bank) if self.organs is None else self.organs
         if isinstance(chosen, list):
             chosen = dict.fromkeys(chosen, 1.0)
         return DatasetRequest(

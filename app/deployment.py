@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 from app import stray_settings
 from app.keys import Keyring
+from app.network import load_network
 from app.rate_limit import RateLimit
 from app.service import Service
 from app.settings import Settings
@@ -24,7 +25,7 @@ from model.checkpoint import Card, verify
 from model.errors import SettingsInvalid, SianError, StoreUnavailable
 from model.memory import keep_freed_memory
 from model.styles import StyleBank
-from worker import metrics, synthesis
+from worker import metrics
 from worker.artifacts import Artifacts
 from worker.engine import Engine
 from worker.housekeeping import Housekeeper
@@ -170,14 +171,7 @@ def build_engine(
     """The engine of this process; nothing is loaded yet."""
     keep_freed_memory()  # here and not when the network is loaded, which a thread does
     return Engine(
-        partial(
-            synthesis.load,
-            settings.checkpoint,
-            device=settings.device,
-            threads=settings.threads,
-            precision=settings.precision,
-            max_batch=settings.max_batch,
-        ),
+        partial(load_network, settings),
         jobs,
         artifacts,
         max_batch=settings.max_batch,

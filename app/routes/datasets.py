@@ -110,7 +110,7 @@ def _accept(service: Service, wish: DatasetWish, idempotency: Idempotency | None
             f"count is {wish.count}; this service makes datasets of up to {largest} tiles "
             "(SIAN_MAX_DATASET_TILES). Ask for several with other seeds, or use 'sian dataset'."
         )
-    asked = wish.request(service.styles.organs)
+    asked = wish.request(service.styles)
     asked.check_styles(service.styles)
     return accept_dataset(service, asked, idempotency)
 

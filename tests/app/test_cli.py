@@ -10,6 +10,7 @@ import typer
 from PIL import Image
 
 from app import server
+from model.errors import CheckpointMissing
 from tests.fakes import mask_png, png, style_png
 from worker import synthesis
 
@@ -201,6 +202,28 @@ def test_the_suffix_is_looked_at_before_the_network_is_loaded(run, mask, monkeyp
     monkeypatch.setattr(synthesis, "load", load)
     result = run("synthesize", "--mask", mask, "--organ", "kidney", "--out", "tile.json")
     check_error(result, 64, "suffix .png")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("synthesize", "--mask", "mask.png", "--organ", "kidney", "--out", "tile.png"),
+        ("dataset", "--out", "made", "--count", "1"),
+    ],
+)
+def test_the_network_is_that_of_the_service(run, mask, monkeypatch, command):
+    """With another precision or batch a GPU would give other bytes."""
+    asked = []
+
+    def load(checkpoint, **options):
+        asked.append(options)
+        raise CheckpointMissing("There is none.")
+
+    monkeypatch.setattr(synthesis, "load", load)
+    monkeypatch.setenv("SIAN_PRECISION", "fp32")
+    monkeypatch.setenv("SIAN_MAX_BATCH", "3")
+    check_error(run(*command), 78, "There is none.")
+    assert [(options["precision"], options["max_batch"]) for options in asked] == [("fp32", 3)]
 
 
 def test_serve_takes_a_checkpoint_and_a_device(run, monkeypatch, tmp_path):

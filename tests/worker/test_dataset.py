@@ -15,9 +15,10 @@ from pycocotools.coco import COCO
 from model.errors import ParameterInvalid, StyleUnknown
 from model.formats import SUFFIXES, read_mask
 from model.images import read_image
+from model.styles import StyleBank
 from model.synthesizer import Synthesizer
 from worker.dataset.folder import DatasetFolder
-from worker.dataset.request import DatasetRequest
+from worker.dataset.request import DatasetRequest, usual_organs
 from worker.dataset.tile import OF_ALL, paint
 
 FORMATS = ("coco", "pannuke", "geojson", "mat", "xml", "tiff", "npy")
@@ -228,6 +229,12 @@ def test_an_organ_without_a_preset_is_refused(network):
     request = replace(REQUEST, organs={"bladder": 1})
     with pytest.raises(StyleUnknown):
         request.check_styles(network.styles)
+
+
+def test_presets_whose_nuclei_are_unknown_are_not_asked_for_unless_named():
+    style = np.zeros((1, 4), np.float32)
+    bank = StyleBank({"lung": style, "liver": style, "breast": style})
+    assert usual_organs(bank) == {"breast": 1.0, "liver": 1.0}
 
 
 def test_a_tile_does_not_depend_on_those_painted_with_it(network):

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from model.errors import ParameterInvalid
 from model.formats import MaskFormat
+from model.mask import LARGEST_MASK_PX
 from model.nuclei import SMALLEST_PX
 from model.nuclei_statistics import POOLED, organs_with_statistics
 from model.styles import StyleBank, shares_of
-from model.tile import LARGEST_MASK_PX
 from worker.random_masks import MaskRequest
 from worker.request import MAX_SEED
 
@@ -66,7 +66,7 @@ class DatasetRequest:
         self._check_organs()
 
     def _check_organs(self) -> None:
-        fitted = [organ for organ in organs_with_statistics() if organ != POOLED]
+        fitted = _fitted_organs()
         for organ, weight in self.organs.items():
             if organ not in fitted:
                 raise ParameterInvalid(
@@ -126,3 +126,12 @@ class DatasetRequest:
         left = np.argsort(whole - share * self.count, kind="stable")[: self.count - whole.sum()]
         whole[left] += 1
         return np.random.default_rng(self.seed).permutation(np.repeat(names, whole))
+
+
+def usual_organs(bank: StyleBank) -> dict[str, float]:
+    """Equal weights of all organs that can be asked for: a preset may have no statistics."""
+    return dict.fromkeys((organ for organ in _fitted_organs() if organ in bank.organs), 1.0)
+
+
+def _fitted_organs() -> list[str]:
+    return [organ for organ in organs_with_statistics() if organ != POOLED]
