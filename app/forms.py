@@ -13,7 +13,7 @@ from app import problems
 from app.field_errors import LONGEST_DEADLINE_S
 from model import errors
 from model.errors import ParameterInvalid, SianError, StorageUnavailable
-from model.formats import MIN_SIDE
+from model.mask import SMALLEST_MASK_PX
 from model.tiling import LARGEST_TILED_PX
 from worker.request import MAX_SEED, MAX_TILES, MPP_RANGE
 
@@ -70,7 +70,7 @@ DeadlineS = Annotated[
 Width = Annotated[
     int | SkipJsonSchema[None],
     Form(
-        ge=MIN_SIDE,
+        ge=SMALLEST_MASK_PX,
         le=LARGEST_TILED_PX,
         description="Of the image that outlines lie in (GeoJSON, XML), whose file does not say it.",
         examples=[1000],
@@ -79,7 +79,7 @@ Width = Annotated[
 Height = Annotated[
     int | SkipJsonSchema[None],
     Form(
-        ge=MIN_SIDE,
+        ge=SMALLEST_MASK_PX,
         le=LARGEST_TILED_PX,
         description="As width; both or neither.",
         examples=[1000],

@@ -32,6 +32,7 @@ class Exit(IntEnum):
     DATA = 65
     NO_INPUT = 66
     SOFTWARE = 70
+    UNWRITABLE = 73
     TEMPORARY = 75
     NO_PERMISSION = 77
     CONFIGURATION = 78
@@ -103,6 +104,7 @@ OUTCOMES: dict[type[SianError], Outcome] = {
     errors.CheckpointHash: Outcome(500, Exit.CONFIGURATION),
     errors.CheckpointMismatch: Outcome(500, Exit.CONFIGURATION),
     errors.SettingsInvalid: Outcome(500, Exit.CONFIGURATION),
+    errors.FileUnwritable: Outcome(500, Exit.UNWRITABLE),
     errors.TrainingError: Outcome(500, Exit.SOFTWARE),
     errors.DataInvalid: Outcome(500, Exit.DATA),
     errors.WeightsMissing: Outcome(500, Exit.NO_INPUT),

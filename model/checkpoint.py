@@ -22,10 +22,14 @@ from model.errors import (
     CheckpointMissing,
     CheckpointTruncated,
     CheckpointVersion,
+    NonFiniteLoss,
 )
+from model.files import whole
 from model.styles import STYLE_PREFIX
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from model.encoder import StyleEncoder
     from model.generator import Generator
 
@@ -61,6 +65,21 @@ class Card:
         return NetworkConfig.from_dict(self.network)
 
 
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "name": str,
+    "format_version": int,
+    "network": dict,
+    "style_dim": int,
+    "sha256": str,
+    "mpp": (int, float),
+    "styles": dict,
+    "training": dict,
+    "licence": str,
+    "code_version": str,
+}
+"""The fields of a card, and what JSON has there."""
+
+
 def read_card(checkpoint: Path) -> Card:
     """The card beside ``checkpoint`` (the path of the ``.safetensors``).
 
@@ -88,14 +107,13 @@ def read_card(checkpoint: Path) -> Card:
             f"The checkpoint {checkpoint} has format version {version}; this software reads "
             f"version {FORMAT_VERSION}. Export it again with a matching version."
         )
-    try:
-        return Card(
-            **{field: raw[field] for field in Card.__dataclass_fields__ if field != "raw"}, raw=raw
-        )
-    except KeyError as error:
+    wrong = [name for name, kind in _KINDS.items() if not isinstance(raw.get(name), kind)]
+    if wrong or not all(isinstance(places, list) for places in raw["styles"].values()):
         raise CheckpointTruncated(
-            f"The card {card_path} lacks {error}. Restore it from its source."
-        ) from None
+            f"The card {card_path} lacks {wrong[0] if wrong else 'the places of styles'}, or it is "
+            "of another kind there. Restore it from its source."
+        )
+    return Card(**{name: raw[name] for name in _KINDS}, raw=raw)
 
 
 def verify(checkpoint: Path) -> Card:
@@ -180,7 +198,11 @@ def save_checkpoint(
     """Write the pair; weights as float16, batch norm statistics and styles as float32.
 
     ``card`` gives name, licence, mpp, styles (provenance), training and code_version; format
-    version, network, style_dim and sha256 are filled in here. Each file is replaced whole.
+    version, network, style_dim and sha256 are filled in here. An error leaves the pair that was
+    there before.
+
+    Raises:
+        FileUnwritable, NonFiniteLoss
     """
     import torch
     from safetensors.torch import save_file
@@ -188,29 +210,39 @@ def save_checkpoint(
     tensors = {f"{STYLE_PREFIX}{organ}": torch.from_numpy(v) for organ, v in styles.items()}
     for prefix, network in (("generator", generator), ("encoder", encoder)):
         for key, value in network.state_dict().items():
-            if key.endswith("num_batches_tracked"):
-                continue
-            keep = key.endswith(BATCH_STATISTICS)
-            stored = value.detach().cpu().to(torch.float32 if keep else torch.float16)
-            tensors[f"{prefix}.{key}"] = stored.contiguous()
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    partial = checkpoint.with_suffix(".tmp")
-    # The network's description is under the hash as well: it decides what the weights mean.
-    save_file(tensors, partial, {"network": json.dumps(generator.config.to_dict())})
-    partial.chmod(0o644)  # safetensors writes files only their owner can read
-    raw = {
-        "format_version": FORMAT_VERSION,
-        **card,
-        "network": generator.config.to_dict(),
-        "style_dim": generator.config.style_dim,
-        "sha256": sha256_of(partial),
-    }
-    # The card comes last: weights without one are no finished checkpoint.
-    checkpoint.with_suffix(".json").unlink(missing_ok=True)
-    partial.replace(checkpoint)
-    partial.write_text(json.dumps(raw, indent=2) + "\n", "utf-8")
-    partial.replace(checkpoint.with_suffix(".json"))
+            if not key.endswith("num_batches_tracked"):
+                tensors[f"{prefix}.{key}"] = as_stored(key, value)
+    card_path = checkpoint.with_suffix(".json")
+    # Both are whole before either is in its place; the card comes last, since weights without one
+    # are no finished checkpoint.
+    with whole(card_path) as partial_card, whole(checkpoint) as partial:
+        # The network's description is under the hash as well: it decides what the weights mean.
+        save_file(tensors, partial, {"network": json.dumps(generator.config.to_dict())})
+        partial.chmod(0o644)  # safetensors writes files only their owner can read
+        raw = {
+            "format_version": FORMAT_VERSION,
+            **card,
+            "network": generator.config.to_dict(),
+            "style_dim": generator.config.style_dim,
+            "sha256": sha256_of(partial),
+        }
+        partial_card.write_text(json.dumps(raw, indent=2) + "\n", "utf-8")
+        card_path.unlink(missing_ok=True)
     return read_card(checkpoint)
+
+
+def as_stored(key: str, value: "Tensor") -> "Tensor":
+    """A tensor of a state dict as files of finished networks hold it: floating point as float16,
+    ``BATCH_STATISTICS`` as they are. Raises NonFiniteLoss if it cannot be."""
+    value = value.detach().cpu()
+    if value.is_floating_point() and not key.endswith(BATCH_STATISTICS):
+        value = value.half()
+    if not value.isfinite().all():
+        raise NonFiniteLoss(
+            f"The weights {key} are not finite, or beyond float16; nothing was written. Train "
+            "again with precision fp32, or a lower learning rate (--precision, --lr-generator)."
+        )
+    return value.contiguous()
 
 
 def sha256_of(path: Path) -> str:

@@ -30,7 +30,8 @@ def colour_statistics(image_pm1: Tensor) -> Tensor:
     centred = pixels - mean[:, :, None]
     with full_precision(image_pm1):
         covariance = centred @ centred.transpose(1, 2) / pixels.shape[2]
-        values, vectors = torch.linalg.eigh(covariance)
+        # Of what is not finite it would raise; the mean is not finite then, and tells.
+        values, vectors = torch.linalg.eigh(covariance.nan_to_num(0, 0, 0))
         spread = values.clamp_min(_VARIANCE_FLOOR).sqrt()
         root = vectors * spread[:, None, :] @ vectors.transpose(1, 2)
     (rr, rg, rb), (_, gg, gb), (_, _, bb) = (row.unbind(1) for row in root.unbind(1))

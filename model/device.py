@@ -32,8 +32,9 @@ def check_device(device: str, precision: Precision) -> None:
         count = torch.cuda.device_count()
         if not torch.cuda.is_available() or (wanted.index or 0) >= count:
             raise SettingsInvalid(
-                f"SIAN_DEVICE={device}: PyTorch finds {count} CUDA devices here. Check "
-                "nvidia-smi and that PyTorch is a CUDA build, or set SIAN_DEVICE=cpu."
+                f"There is no device {device}: PyTorch finds {count} CUDA devices here. Check "
+                "nvidia-smi and that PyTorch is a CUDA build, or choose the CPU (SIAN_DEVICE=cpu, "
+                "--device cpu)."
             )
         if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise SettingsInvalid(
@@ -41,7 +42,8 @@ def check_device(device: str, precision: Precision) -> None:
             )
     elif wanted.type == "mps" and not torch.backends.mps.is_available():
         raise SettingsInvalid(
-            f"SIAN_DEVICE={device}: PyTorch finds no Apple GPU here. Set SIAN_DEVICE=cpu."
+            f"There is no device {device}: PyTorch finds no Apple GPU here. Choose the CPU "
+            "(SIAN_DEVICE=cpu, --device cpu)."
         )
 
 

@@ -59,6 +59,7 @@ SianError
 │   ├── CheckpointHash           checkpoint_hash
 │   └── CheckpointMismatch       checkpoint_mismatch
 ├── SettingsInvalid              settings_invalid
+├── FileUnwritable               file_unwritable
 └── TrainingError
     ├── DataInvalid              data_invalid
     ├── WeightsMissing           weights_missing
@@ -350,6 +351,12 @@ class CheckpointMismatch(CheckpointError):
 
 class SettingsInvalid(SianError):
     code = "settings_invalid"
+
+
+class FileUnwritable(SianError):
+    """A file of results that the system does not let be written."""
+
+    code = "file_unwritable"
 
 
 class TrainingError(SianError):

@@ -37,15 +37,13 @@ from model.errors import (
     MaskUnwritable,
     ParameterInvalid,
 )
-from model.mask import MAX_ID, MIN_SIDE, Reading, check_mask
+from model.mask import LARGEST_MASK_PX, MAX_ID, PIXELS_PER_NUCLEUS, Reading, check_mask
 from model.mask_files import decoder_for
 from model.mask_formats import aperio, coco, geojson, matlab, outlines, pannuke
 
 __all__ = [
     "MAX_ID",
-    "MAX_SIDE",
     "MEDIA_TYPES",
-    "MIN_SIDE",
     "SUFFIXES",
     "MaskFormat",
     "format_of",
@@ -53,9 +51,7 @@ __all__ = [
     "write_mask",
 ]
 
-MAX_SIDE = 1024
 _PNG_MAX_ID = 2**16 - 1
-_PIXELS_PER_NUCLEUS = 16  # the smallest in MoNuSeg has 9
 _ALWAYS_NUCLEI = 2**16  # so many cost little, however small the mask
 # A nucleus may lie in several pieces, which is rare: MoNuSeg's masks have 1.03 a nucleus at
 # most, and the worst 64 px crop of them 2.5. Classes have dozens.
@@ -70,7 +66,7 @@ def read_mask(
     data: bytes,
     *,
     label_components: bool = False,
-    max_side: int = MAX_SIDE,
+    max_side: int = LARGEST_MASK_PX,
     size: tuple[int, int] | None = None,
 ) -> NDArray[np.int32]:
     """Decode an instance mask, (H, W), from the bytes of a file in any format above.
@@ -168,9 +164,9 @@ def _decode(data: bytes, reading: Reading) -> NDArray[Any]:
 
 def _check_count(nuclei: int, pixels: int) -> None:
     """Every nucleus takes memory wherever it goes, and a small file can hold millions of specks."""
-    if nuclei > max(_ALWAYS_NUCLEI, pixels // _PIXELS_PER_NUCLEUS):
+    if nuclei > max(_ALWAYS_NUCLEI, pixels // PIXELS_PER_NUCLEUS):
         raise MaskUnreadable(
-            f"The mask holds {nuclei} nuclei, more than one for every {_PIXELS_PER_NUCLEUS} of its "
+            f"The mask holds {nuclei} nuclei, more than one for every {PIXELS_PER_NUCLEUS} of its "
             "pixels. Remove the specks; a picture or a map of probabilities is no instance mask."
         )
 

@@ -24,7 +24,7 @@ from model.errors import (
 if TYPE_CHECKING:
     from tifffile import TiffPage
 
-MIN_STYLE_SIDE = 64
+SMALLEST_STYLE_PX = 64
 MAX_STYLE_PIXELS = 64_000_000
 
 _DECODERS = {b"\x89PNG\r\n\x1a\n": PngImageFile, b"\xff\xd8\xff": JpegImageFile}
@@ -175,9 +175,9 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
             f"The style image is {width} x {height} px; the limit is {max_pixels} pixels in "
             "all. Send a crop: a few hundred pixels a side show a style."
         )
-    if min(width, height) < MIN_STYLE_SIDE:
+    if min(width, height) < SMALLEST_STYLE_PX:
         raise StyleTooSmall(
-            f"The style image is {width} x {height} px; it needs at least {MIN_STYLE_SIDE} px "
+            f"The style image is {width} x {height} px; it needs at least {SMALLEST_STYLE_PX} px "
             "a side. Send a larger crop of the slide."
         )
 

@@ -82,7 +82,8 @@ def layout_maps(mask_labels: Labels, direction: Direction = "sign") -> Layout:
 
 
 def consecutive_ids(mask_labels: Labels) -> NDArray[np.int32]:
-    """The same partition with ids 1..N, in the order of the original ids."""
+    """The same partition with ids 1..N, in the order of the original ids. bool: one nucleus."""
+    mask_labels = _integers(mask_labels)
     top = int(mask_labels.max())
     if top <= 4 * mask_labels.size:  # a lookup table is smaller than a sort
         present = np.bincount(mask_labels.ravel(), minlength=top + 1) > 0
@@ -110,9 +111,15 @@ class Nuclei:
 
 def original_ids(mask_labels: Labels, ranks: NDArray[np.int32]) -> NDArray[np.integer[Any]]:
     """(N + 1,): the id that ``consecutive_ids`` gave each of the ranks to; 0 keeps 0."""
+    mask_labels = _integers(mask_labels)
     ids = np.zeros(int(ranks.max()) + 1, mask_labels.dtype)
     ids[ranks] = mask_labels
     return ids
+
+
+def _integers(mask_labels: Labels) -> Labels:
+    """bool as 0 and 1: an index would take it for a choice."""
+    return mask_labels.astype(np.uint8) if mask_labels.dtype == bool else mask_labels
 
 
 def normalised_distance(mask_labels: Labels) -> NDArray[np.float32]:

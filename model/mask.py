@@ -16,7 +16,9 @@ from model.errors import (
 )
 
 MAX_ID = 2**31 - 1
-MIN_SIDE = 16
+SMALLEST_MASK_PX = 16
+LARGEST_MASK_PX = 1024
+PIXELS_PER_NUCLEUS = 16  # at most so many nuclei; the smallest in MoNuSeg has 9
 
 Labels = NDArray[np.integer[Any]]
 """An instance mask (H, W). Ids may have gaps; they are never relabelled."""
@@ -74,10 +76,10 @@ class Reading(NamedTuple):
                 f"The mask is {width} x {height} px; the limit is {self.max_side} px a side. "
                 "Cut it into smaller tiles."
             )
-        if min(height, width) < MIN_SIDE:
+        if min(height, width) < SMALLEST_MASK_PX:
             raise MaskTooSmall(
-                f"The mask is {width} x {height} px; it needs at least {MIN_SIDE} px a side. "
-                "Pad it with 0."
+                f"The mask is {width} x {height} px; it needs at least {SMALLEST_MASK_PX} px "
+                "a side. Pad it with 0."
             )
         if self.size is not None and self.size != (height, width):
             raise ParameterInvalid(

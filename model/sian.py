@@ -35,7 +35,7 @@ class Sian(nn.Module):
     the two halves of 2F channels. Their modulation parameters add up in Eq. 2; since the sum
     of two convolutions is one convolution over the concatenated inputs, gamma and beta come
     out of a single one. Without instantiation nothing would tell the branches apart: there is
-    one, of F channels.
+    one, and F stands where the methods say 2F.
     """
 
     def __init__(self, channels: int, config: NetworkConfig) -> None:

@@ -21,13 +21,13 @@ from model.device import Precision
 from model.encoder import StyleEncoder
 from model.errors import StyleTooSmall, StyleUnreadable
 from model.generator import Generator
-from model.mask import Labels
+from model.images import SMALLEST_STYLE_PX
+from model.mask import LARGEST_MASK_PX, Labels
 from model.mirror import mirrored, mirrored_maps
 from model.pixels import channels_last, image_to_pm1, pm1_to_images
 from model.side_by_side import SideBySide
 from model.styles import StyleBank, StyleVector
 from model.tile import (
-    LARGEST_MASK_PX,
     PaddedLayout,
     TileInput,
     padded_layout,
@@ -35,8 +35,6 @@ from model.tile import (
     tile_input,
 )
 from model.tiling import TiledLayout, Window, core, windows
-
-SMALLEST_STYLE_PX = 64
 
 # Style images are read in windows about as large as those of training; the style of a larger
 # image is the mean over its windows.

@@ -13,13 +13,10 @@ from numpy.typing import NDArray
 from model.config import NetworkConfig
 from model.errors import MaskTooLarge, MaskTooSmall, ParameterInvalid
 from model.layout import Nuclei, consecutive_ids, layout_maps, original_ids
-from model.mask import Labels
+from model.mask import LARGEST_MASK_PX, SMALLEST_MASK_PX, Labels
 from model.mirror import PLAIN, Mirror, mirror_of
 from model.noise import noise_window, nucleus_noise
 from model.styles import StyleVector
-
-SMALLEST_MASK_PX = 16
-LARGEST_MASK_PX = 1024
 
 
 @dataclass(frozen=True)

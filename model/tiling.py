@@ -17,8 +17,8 @@ from scipy import ndimage
 from model.config import NetworkConfig
 from model.errors import MaskTooLarge, MaskTooSmall
 from model.layout import Nuclei, consecutive_ids, layout_maps, original_ids
-from model.mask import Labels, check_mask
-from model.tile import LARGEST_MASK_PX, SMALLEST_MASK_PX, PaddedLayout, margin_px, padded_shape
+from model.mask import LARGEST_MASK_PX, SMALLEST_MASK_PX, Labels, check_mask
+from model.tile import PaddedLayout, margin_px, padded_shape
 
 LARGEST_TILED_PX = 8192
 

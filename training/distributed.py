@@ -19,6 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
+from model.device import check_device
 from model.pixels import Module
 
 
@@ -40,20 +41,26 @@ def processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def processes_here() -> int:
+    """How many of them share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
 def start_process(device: str) -> Process:
     """Join the group torchrun describes in the environment, or be alone without it.
 
     device: ``auto``, ``cpu`` or ``cuda``. Under torchrun each process takes the GPU
-    of its local rank.
+    of its local rank. Raises SettingsInvalid for ``cuda`` where there is none.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    check_device(device, "fp32")
     world = processes()
     if world == 1:
         return Process(0, 1, torch.device(device))
     if device == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+    dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
     return Process(dist.get_rank(), world, torch.device(device))
 
 
@@ -94,7 +101,7 @@ def any_process(flag: bool, process: Process) -> bool:
     """Whether any process raised the flag; the same answer in all of them."""
     if process.world == 1:
         return flag
-    raised = torch.tensor(float(flag), device=process.device)
+    raised = torch.tensor(float(flag))  # on the CPU: to read it, nobody waits for a GPU
     dist.all_reduce(raised, dist.ReduceOp.MAX)
     return bool(raised.item())
 

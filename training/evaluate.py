@@ -29,6 +29,7 @@ from training.evaluation.report import (
 from training.evaluation.rows import Row
 from training.metrics.inception import Inception
 from training.results import write_results
+from training.start import slides_of
 
 SHEET_TITLES = ("instance mask", "real", "style", "synthetic", "foreign style", "synthetic in it")
 
@@ -126,7 +127,7 @@ def evaluate(
     # As the tables judge: one tile a pass, and no half precision on a GPU.
     synthesizer = Synthesizer.load(checkpoint, device=device, precision="fp32", max_batch=1)
     slides = read_dataset(data, manifest=manifest)
-    _refuse_training_slides(slides, synthesizer)
+    _refuse_training_slides(slides, synthesizer, checkpoint)
     features = None
     if inception is not None:
         network = Inception.load(inception, device=torch.device(device))
@@ -163,9 +164,11 @@ def _named(rows: Sequence[Row]) -> list[Row]:
     return [replace(row, measure=NAMES.get(row.measure, row.measure)) for row in rows]
 
 
-def _refuse_training_slides(slides: Sequence[Slide], synthesizer: Synthesizer) -> None:
-    """A checkpoint is not judged on slides it was trained on."""
-    trained = set(synthesizer.card.training.get("slides", []))
+def _refuse_training_slides(
+    slides: Sequence[Slide], synthesizer: Synthesizer, checkpoint: Path
+) -> None:
+    """A checkpoint is not judged on slides it was trained on, nor where it does not tell."""
+    trained = set(slides_of(synthesizer.card, checkpoint, "--checkpoint"))
     seen = sorted(slide.id for slide in slides if slide.split == "test" and slide.id in trained)
     if seen:
         raise DataInvalid(

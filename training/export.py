@@ -18,8 +18,8 @@ from training.finish import finished_networks
 from training.state import Progress
 from training.step import Stepper
 
-LICENCE = "CC-BY-NC-SA-4.0"
-MPP = 0.25
+MONUSEG_LICENCE = "CC-BY-NC-SA-4.0"
+MPP = 0.25  # of all training slides; the statistics of random masks are at this scale too
 _EXEMPLAR_PX = 256
 
 
@@ -30,6 +30,7 @@ def export(
     slides: Sequence[LoadedSlide],
     *,
     name: str,
+    licence: str,
 ) -> Card:
     """Write the averaged networks and the organ presets as a checkpoint.
 
@@ -47,7 +48,7 @@ def export(
         styles,
         {
             "name": name,
-            "licence": LICENCE,
+            "licence": licence,
             "mpp": MPP,
             "styles": provenance,
             "training": _told(stepper, progress, slides),

@@ -17,7 +17,14 @@ from training.distributed import Process, any_process, average_values
 from training.profile import Profile
 from training.sitting import Log, progress_bar, stop_signal
 from training.speed import as_fast_as_possible
-from training.state import Progress, Resumable, RunConfig, load_state, save_state
+from training.state import (
+    TRY_INSTEAD,
+    Progress,
+    Resumable,
+    RunConfig,
+    load_state,
+    save_state,
+)
 from training.waiting import timed
 
 
@@ -56,12 +63,12 @@ class Intervals:
     save_minutes: float = 5.0
 
     def due(self, step: int, last: bool) -> tuple[bool, bool, bool]:
-        """Whether to log, save and sample after a step; the last one is saved and sampled.
+        """Whether to log, save and sample after a step; all of it after the last one.
 
         The same in all processes, which the time is not: it is asked before saving.
         """
         saving, sampling = step % self.save == 0, step % self.sample == 0
-        return step % self.log == 0, last or saving, last or sampling
+        return last or step % self.log == 0, last or saving, last or sampling
 
 
 def run_steps(
@@ -144,13 +151,15 @@ class _Record:
         self._recent.add(terms)
         step, means = self._progress.step, None
         logging, saving, sampling = self._intervals.due(step, last)
-        if logging or saving:
+        if logging:
             means = self._recent.take(step)
+        elif saving:
+            self._recent.means(step)  # a state is saved of finite losses only
         seconds, self._clock = time.perf_counter() - self._clock, time.perf_counter()
         self._progress.seconds += seconds
         for meter in self._meters:
             meter.add(images=self._stepper.config.batch_size, seconds=seconds, waited=waited)
-        if self._log and logging and means:
+        if self._log and means:
             self._log.write(step, means)
         if self._stepper.process.leads and saving:
             self._save(last)
@@ -178,16 +187,19 @@ class RecentTerms:
         self._rows.append(torch.stack([value.float() for value in terms.values()]))
 
     def take(self, step: int) -> dict[str, float]:
+        """As ``means``, of the steps since the last time they were taken."""
+        numbers = self.means(step)
+        self._rows.clear()
+        return numbers
+
+    def means(self, step: int) -> dict[str, float]:
         """The mean of each term, over the processes too. Raises NonFiniteLoss."""
         mean = average_values(torch.stack(self._rows).mean(0), self._process)
-        steps = len(self._rows)
-        self._rows.clear()
         numbers = dict(zip(self._names, mean.tolist(), strict=True))
         for name, value in numbers.items():
             if not math.isfinite(value):
                 raise NonFiniteLoss(
-                    f"The loss term '{name}' became {value} in the {steps} steps up to {step}. "
-                    "Nothing of them was saved. Resume with precision fp32, or a lower learning "
-                    "rate (--precision, --lr-generator)."
+                    f"The loss term '{name}' became {value} in the {len(self._rows)} steps up to "
+                    f"{step}. {TRY_INSTEAD}"
                 )
         return numbers

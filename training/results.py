@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from model.files import write_whole
 from model.version import code_version
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -20,7 +21,8 @@ _CODE = (".", ":(exclude)benchmarks/results", ":(exclude)docs")
 def write_results(
     path: Path, rows: Sequence[dict[str, Any]], *, command: str, threads: int, **facts: Any
 ) -> None:
-    """Write ``path`` as JSON: command, machine, date, code_version, further facts, rows.
+    """Write ``path`` as JSON: command, machine, date, code_version, further facts, rows. Raises
+    FileUnwritable.
 
     Code that runs from a checkout has its ``commit`` too, and whether it differs from that.
     """
@@ -33,8 +35,7 @@ def write_results(
         **facts,
         "rows": list(rows),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(result, indent=1) + "\n")
 
 
 def checkout(root: Path | None = None) -> dict[str, Any]:

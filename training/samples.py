@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.files import whole
 from model.pixels import pm1_to_image, u8_to_pm1
 from training.data.crops import CropDataset
 from training.noise import draw_noise
@@ -24,7 +25,14 @@ class SampleSheet:
 
     @torch.no_grad()
     def write(self, path: Path, stepper: Stepper) -> None:
-        """One row a crop, drawn with the averaged weights."""
+        """One row a crop, drawn with the averaged weights. Raises FileUnwritable."""
+        with torch.random.fork_rng():  # pix2pix draws its dropout from torch's generators
+            torch.manual_seed(0)
+            rows = self._rows(stepper)
+        with whole(path) as partial:
+            Image.fromarray(np.vstack(rows)).save(partial, format="PNG")
+
+    def _rows(self, stepper: Stepper) -> list[NDArray[np.uint8]]:
         device = stepper.process.device
         generator = stepper.ema_generator.module.eval()
         encoder = stepper.ema_encoder.module.eval()
@@ -45,8 +53,7 @@ class SampleSheet:
             rows.append(
                 np.hstack([_drawn(layout), real, _square(reference, side), pm1_to_image(fake)])
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.vstack(rows)).save(path)
+        return rows
 
 
 def _drawn(layout: torch.Tensor) -> NDArray[np.uint8]:

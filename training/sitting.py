@@ -13,8 +13,11 @@ from typing import Any
 from rich import progress as rich_progress
 
 from model.errors import RunBusy
+from model.files import write_whole, writing
 
 LOG_NAME = "log.jsonl"
+
+_LOCKED: set[int] = set()
 
 
 class Log:
@@ -28,7 +31,7 @@ class Log:
         text = self.path.read_text("utf-8") if self.path.is_file() else ""
         lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
         kept = [line for line in lines if json.loads(line)["step"] <= step]
-        self.path.write_text("".join(kept), "utf-8")
+        write_whole(self.path, "".join(kept))
 
     def add(self, *, images: int, seconds: float, waited: float) -> None:
         """A step took ``seconds`` for its images; for ``waited`` of them the device had no data."""
@@ -42,7 +45,7 @@ class Log:
         line |= {name: round(value, 5) for name, value in terms.items()}
         line["images_per_second"] = round(self._images / self._seconds, 3)
         line["waiting"] = round(self._waited / self._seconds, 4)
-        with self.path.open("a", encoding="utf-8") as file:
+        with writing(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._images, self._seconds, self._waited = 0, 0.0, 0.0
 
@@ -52,15 +55,26 @@ def alone_in(run: Path) -> Iterator[None]:
     """Nobody else works in the folder ``run`` meanwhile. Raises RunBusy when somebody does.
 
     The folder is created if it is not there.
-    The lock belongs to the process and ends with it, however it ends.
+    The lock ends with the process, however it ends.
     """
-    run.mkdir(parents=True, exist_ok=True)
+    with writing(run):
+        run.mkdir(parents=True, exist_ok=True)
     folder = os.open(run, os.O_RDONLY)
+    _LOCKED.add(folder)
     try:
         _lock(folder, run)
         yield
     finally:
+        _LOCKED.remove(folder)
         os.close(folder)
+
+
+def leave_locks_to_the_parent() -> None:
+    """In a process that was forked, and so has its parent's locks too: it must not hold them when
+    the parent is killed."""
+    for folder in _LOCKED:
+        os.close(folder)
+    _LOCKED.clear()
 
 
 def _lock(folder: int, run: Path) -> None:

@@ -16,10 +16,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from model.errors import ResumeMismatch
+from model.errors import NonFiniteLoss, ResumeMismatch
+from model.files import whole
 from training.distributed import Process
 
 STATE_NAME = "state.safetensors"
+
+TRY_INSTEAD = (
+    "Nothing of it was saved. Resume with precision fp32, or a lower learning rate (--precision, "
+    "--lr-generator)."
+)
 
 
 class RunConfig(Protocol):
@@ -57,11 +63,20 @@ class Progress:
 
 
 def save_state(run: Path, stepper: Resumable, progress: Progress) -> None:
-    """Write ``run``/state.safetensors, replacing the former one in a single rename."""
+    """Write ``run``/state.safetensors, replacing the former one in a single rename.
+
+    Raises:
+        NonFiniteLoss: the networks hold NaN or infinity; the former state stays.
+        FileUnwritable: as when the disk is full; likewise.
+    """
     tensors: dict[str, Tensor] = {}
     for name, part in stepper.parts().items():
         for key, value in part.state_dict().items():
             tensors[f"{name}/{key}"] = value
+    if not torch.stack([value.isfinite().all() for value in tensors.values()]).all():
+        raise NonFiniteLoss(
+            f"The weights became NaN or infinite by step {progress.step}. {TRY_INSTEAD}"
+        )
     for name, optimiser in stepper.optimisers().items():
         for index, slots in optimiser.state_dict()["state"].items():
             for slot, value in slots.items():
@@ -71,10 +86,8 @@ def save_state(run: Path, stepper: Resumable, progress: Progress) -> None:
         "step": str(progress.step),
         "seconds": repr(progress.seconds),
     }
-    target = run / STATE_NAME
-    partial = target.with_suffix(".tmp")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
-    partial.replace(target)
+    with whole(run / STATE_NAME) as partial:
+        save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
 
 
 def load_state(run: Path, stepper: Resumable) -> Progress:
@@ -87,19 +100,28 @@ def load_state(run: Path, stepper: Resumable) -> Progress:
     if not path.is_file():
         return Progress()
     try:
-        with safe_open(path, "pt", device=str(stepper.process.device)) as file:
-            metadata = file.metadata()
+        # On the CPU: "cuda" would be the first GPU, for all of several processes.
+        with safe_open(path, "pt", device="cpu") as file:
+            metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+        config = json.loads(metadata["config"])
+        progress = Progress(int(metadata["step"]), float(metadata["seconds"]))
+    except (SafetensorError, KeyError, ValueError) as error:
         raise ResumeMismatch(
-            f"{path} cannot be read ({error}). Delete it to start this run afresh."
+            f"{path} cannot be read ({error!r}). Delete it to start this run afresh."
         ) from error
-    _check_config(json.loads(metadata["config"]), stepper.config, path)
-    for name, part in stepper.parts().items():
-        part.load_state_dict(_below(tensors, f"{name}/"))
+    _check_config(config, stepper.config, path)
+    try:
+        for name, part in stepper.parts().items():
+            part.load_state_dict(_below(tensors, f"{name}/"))
+    except RuntimeError as error:
+        raise ResumeMismatch(
+            f"{path} holds other networks than those to be trained ({str(error).splitlines()[0]}). "
+            "It was written by another version of this software; choose another folder."
+        ) from error
     for name, optimiser in stepper.optimisers().items():
         _load_optimiser(optimiser, _below(tensors, f"{name}/"))
-    return Progress(int(metadata["step"]), float(metadata["seconds"]))
+    return progress
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

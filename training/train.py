@@ -17,6 +17,7 @@ from training.data.crops import load_slides
 from training.data.loader import workers_of
 from training.data.monuseg import read_dataset
 from training.distributed import end_process, start_process
+from training.export import MONUSEG_LICENCE
 from training.generator import train_generator
 from training.loop import Intervals
 from training.methods import METHODS, Method, method_named
@@ -45,6 +46,9 @@ def train(
     manifest: Annotated[
         Path | None, typer.Option(help="Organ and split of slides of your own (JSON).")
     ] = None,
+    licence: Annotated[
+        str, typer.Option(help="Of the slides, and so of what is trained on them.")
+    ] = MONUSEG_LICENCE,
     method: Annotated[
         str,
         typer.Option(
@@ -126,6 +130,11 @@ def train(
     torchrun --nproc-per-node 4 -m training.train ...
     """
     until = time.monotonic() + 60 * minutes
+    if checkpoint is not None and checkpoint.suffix != ".safetensors":
+        raise ParameterInvalid(
+            f"--checkpoint {checkpoint}: give it the suffix .safetensors; its card is beside it, "
+            "with the suffix .json."
+        )
     config = _config(
         _method(method, variant), width, crop,
         steps=steps, batch_size=batch, lr_generator=lr_generator,
@@ -157,7 +166,10 @@ def train(
         if measured:
             typer.echo(measured.report())
         if process.leads:
-            target = finish(method, run_dir, stepper, progress, slides, checkpoint=checkpoint)
+            target = finish(
+                variant or method, run_dir, stepper, progress, slides,
+                checkpoint=checkpoint, licence=licence,
+            )  # fmt: skip
             typer.echo(f"Step {progress.step}: wrote {target}")
             for part in split(target, shard_mib) if shard_mib else []:
                 typer.echo(f"  {part.name}")

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
-from model.checkpoint import BATCH_STATISTICS
+from model.checkpoint import as_stored
 from model.config import NetworkConfig
 from model.device import compute_reproducibly
 from model.encoder import StyleEncoder
 from model.errors import CheckpointMissing, CheckpointTruncated, ParameterInvalid
+from model.files import whole
 from model.pixels import channels_last, image_to_pm1, place, pm1_to_image
 from model.synthesizer import Synthesizer
 from model.version import code_version
@@ -28,7 +28,7 @@ from training.conditions import condition_maps
 from training.config import TrainConfig
 from training.data.crops import LoadedSlide
 from training.evaluation.protocol import TileModel
-from training.export import export
+from training.export import MONUSEG_LICENCE, export
 from training.finish import finished_networks
 from training.networks import AnyGenerator, build, condition_of, direction_of, smallest_px
 from training.state import Progress
@@ -106,11 +106,15 @@ class Trained:
 def save_trained(
     path: Path, stepper: Stepper, progress: Progress, slides: Sequence[LoadedSlide]
 ) -> None:
-    """Write the finished networks, whole or not at all; weights as float16, batch norm statistics
-    as float32. ``slides``: those trained on."""
+    """Write the finished networks, stored as those of SIAN's checkpoints are, so that no method is
+    rounded more than another. ``slides``: those trained on.
+
+    Raises:
+        FileUnwritable, NonFiniteLoss
+    """
     generator, encoder = finished_networks(stepper, slides)
     tensors = {
-        f"{name}/{key}": _stored(key, value)
+        f"{name}/{key}": as_stored(key, value)
         for name, network in (("generator", generator), ("encoder", encoder))
         for key, value in network.state_dict().items()
     }
@@ -121,15 +125,8 @@ def save_trained(
         "slides": json.dumps([slide.id for slide in slides]),
         "code_version": code_version(),
     }
-    partial = path.with_suffix(".tmp")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
-    partial.replace(path)
-
-
-def _stored(key: str, value: Tensor) -> Tensor:
-    """As in SIAN's checkpoints, so that no method is rounded more than another."""
-    keep = key.endswith(BATCH_STATISTICS) or not value.is_floating_point()
-    return value if keep else value.half()
+    with whole(path) as partial:
+        save_file(tensors, partial, metadata)
 
 
 def is_finished(path: Path, config: TrainConfig) -> bool:
@@ -146,12 +143,13 @@ def finish(
     slides: Sequence[LoadedSlide],
     *,
     checkpoint: Path | None = None,
+    licence: str = MONUSEG_LICENCE,
 ) -> Path:
     """Write the result of a run: a checkpoint of SIAN's networks, or the networks of another
     method; by default to ``run``/checkpoint.safetensors. Returns its path."""
     target = checkpoint or run / RESULT_NAME
     if isinstance(stepper.config.network, NetworkConfig):
-        export(target, stepper, progress, slides, name=method)
+        export(target, stepper, progress, slides, name=method, licence=licence)
     else:
         save_trained(target, stepper, progress, slides)
     return target

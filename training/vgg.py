@@ -4,12 +4,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model.errors import WeightsMissing
 from model.pixels import channels_last
+from training.metrics.features import UNREADABLE, read_weights
 
 # Convolutions of VGG19 up to relu5_1 in torchvision's numbering; "M" is a max pooling.
 _PLAN = (0, 2, "M", 5, 7, "M", 10, 12, 14, 16, "M", 19, 21, 23, 25, "M", 28)
@@ -59,12 +58,11 @@ class Vgg19(nn.Module):
             )
         oxford = path.suffix == ".safetensors"
         try:
-            state = load_file(path) if oxford else torch.load(path, weights_only=True)
-            return cls(state, oxford=oxford)
-        except (SafetensorError, KeyError, RuntimeError) as error:
+            return cls(read_weights(path), oxford=oxford)
+        except UNREADABLE as error:
             raise WeightsMissing(
                 f"{path} does not hold VGG19's convolutions up to relu5_1 "
-                f"(features.0 to features.28): {error}."
+                f"(features.0 to features.28): {error!r}. docs/training.md says where to get them."
             ) from error
 
     def forward(self, image_pm1: Tensor) -> Taps:

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from model.checkpoint import Card
 from model.errors import MaskTooLarge, MaskTooSmall, StyleTooLarge, StyleTooSmall
-from model.formats import MIN_SIDE, read_mask
-from model.images import MAX_STYLE_PIXELS, MIN_STYLE_SIDE, read_image
-from model.tile import LARGEST_MASK_PX
+from model.formats import read_mask
+from model.images import MAX_STYLE_PIXELS, SMALLEST_STYLE_PX, read_image
+from model.mask import LARGEST_MASK_PX, SMALLEST_MASK_PX
 from model.tiling import LARGEST_TILED_PX
 from worker.scale import resize_image, resize_mask, scaled_size
 
@@ -81,11 +81,11 @@ def mask_input(
         ) from None
     height, width = labels.shape
     scaled = scaled_size((height, width), mpp or network_mpp, network_mpp)
-    if min(scaled) < MIN_SIDE:
+    if min(scaled) < SMALLEST_MASK_PX:
         raise MaskTooSmall(
             f"The mask is {width} x {height} px, {scaled[1]} x {scaled[0]} at the checkpoint's "
-            f"{network_mpp} micrometres per pixel; it needs at least {MIN_SIDE} px a side there. "
-            "Pad it with 0."
+            f"{network_mpp} micrometres per pixel; it needs at least {SMALLEST_MASK_PX} px "
+            "a side there. Pad it with 0."
         )
     return MaskInput(labels=resize_mask(labels, scaled), size=(height, width))
 
@@ -109,9 +109,9 @@ def style_input(
         f"The style image is {width} x {height} px, {size[1]} x {size[0]} at the checkpoint's "
         f"{network_mpp} micrometres per pixel"
     )
-    if min(size) < MIN_STYLE_SIDE:
+    if min(size) < SMALLEST_STYLE_PX:
         raise StyleTooSmall(
-            f"{there}; it needs at least {MIN_STYLE_SIDE} px a side there. Send a larger crop."
+            f"{there}; it needs at least {SMALLEST_STYLE_PX} px a side there. Send a larger crop."
         )
     if size[0] * size[1] > max_pixels:
         raise StyleTooLarge(f"{there}; the limit there is {max_pixels} pixels. Send a crop.")

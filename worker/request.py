@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from model.errors import ParameterInvalid
-from model.tile import LARGEST_MASK_PX
+from model.mask import LARGEST_MASK_PX
 from worker.inputs import CUSTOM_STYLES, MASK, style_names
 from worker.style import Style
 

@@ -13,14 +13,8 @@ from app.forms import MASK_ERRORS, Height, LabelComponents, Width, check_fields,
 from app.problems import documented
 from app.service import ServiceDep
 from model import errors
-from model.formats import (
-    MAX_SIDE,
-    MEDIA_TYPES,
-    SUFFIXES,
-    MaskFormat,
-    read_mask,
-    write_mask,
-)
+from model.formats import MEDIA_TYPES, SUFFIXES, MaskFormat, read_mask, write_mask
+from model.mask import LARGEST_MASK_PX
 from model.nuclei import SMALLEST_PX
 from model.nuclei_statistics import POOLED
 from model.tiling import LARGEST_TILED_PX
@@ -36,7 +30,7 @@ _FILE: dict[str, Any] = {
 }
 _SEED_HEADER = {"X-Seed": {"description": "Seed of the mask.", "schema": {"type": "integer"}}}
 _CONVERT_FIELDS = ("mask", "format", "label_components", "width", "height")
-_SIDE = f"pixels, {SMALLEST_PX} to {MAX_SIDE}"
+_SIDE = f"pixels, {SMALLEST_PX} to {LARGEST_MASK_PX}"
 
 router = APIRouter(tags=["masks"])
 
@@ -59,8 +53,8 @@ class RandomMask(BaseModel):
         "docs/masks.md.",
         examples=[{"density": 40, "touching": 0.3}],
     )
-    width: int = Field(256, ge=SMALLEST_PX, le=MAX_SIDE, description=_SIDE)
-    height: int = Field(256, ge=SMALLEST_PX, le=MAX_SIDE, description=_SIDE)
+    width: int = Field(256, ge=SMALLEST_PX, le=LARGEST_MASK_PX, description=_SIDE)
+    height: int = Field(256, ge=SMALLEST_PX, le=LARGEST_MASK_PX, description=_SIDE)
     seed: int | SkipJsonSchema[None] = Field(
         None, ge=0, le=MAX_SEED, description="Drawn at random and reported if absent.", examples=[7]
     )
@@ -156,7 +150,7 @@ async def convert_mask(
 
 
 def _drawn(wish: MaskRequest, format: MaskFormat) -> bytes:
-    return write_mask(wish.draw(max_side=MAX_SIDE), format)
+    return write_mask(wish.draw(max_side=LARGEST_MASK_PX), format)
 
 
 def _converted(

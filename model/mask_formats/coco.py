@@ -14,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import MaskShape, MaskUnreadable
-from model.mask import MAX_ID, Reading, check_mask
+from model.mask import MAX_ID, PIXELS_PER_NUCLEUS, Reading, check_mask
 from model.mask_formats.drawing import check_cover, draw_new, fill, numbered, polygons
 from model.mask_formats.outlines import Index, trace
 from model.mask_formats.run_lengths import boxes, compressed, decompressed, runs
 
 CATEGORY = {"id": 1, "name": "nucleus", "supercategory": "cell"}
-
-_PIXELS_PER_NUCLEUS = 16  # of the largest mask accepted; the smallest in MoNuSeg has 9
 
 Annotation = dict[str, Any]
 
@@ -46,7 +44,7 @@ def decode(content: Any, reading: Reading) -> NDArray[np.int32]:
         MaskTooLarge, MaskTooSmall, MaskIdTooLarge: as ``drawing.draw_new`` and ``numbered``.
     """
     annotations = _annotations(content)
-    if len(annotations) > reading.max_side**2 / _PIXELS_PER_NUCLEUS:
+    if len(annotations) > reading.max_side**2 / PIXELS_PER_NUCLEUS:
         raise MaskUnreadable(
             f"The COCO file holds {len(annotations)} annotations, too many for an image of "
             f"{reading.max_side} px a side. Send those of one image."

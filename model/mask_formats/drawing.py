@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.errors import MaskIdTooLarge, MaskTooSmall, MaskUnreadable
-from model.mask import MAX_ID, MIN_SIDE, Reading
+from model.mask import MAX_ID, SMALLEST_MASK_PX, Reading
 from model.mask_formats.outlines import Index, Polygons
 
 _FARTHEST_PX = 1e8  # from the origin; far beyond any slide
@@ -172,10 +172,10 @@ def _size(vertices: NDArray[Any], reading: Reading) -> tuple[int, int]:
             "size, or send a mask without nuclei as PNG."
         )
     width, height = (int(side) for side in np.ceil(vertices.max(axis=0) - _SLACK_PX))
-    if min(width, height) < MIN_SIDE:
+    if min(width, height) < SMALLEST_MASK_PX:
         raise MaskTooSmall(
             f"The outlines end at x = {width} and y = {height} px; a mask needs at least "
-            f"{MIN_SIDE} px a side. Give the size of the image, if it is larger than that."
+            f"{SMALLEST_MASK_PX} px a side. Give the size of the image, if it is larger than that."
         )
     reading.check_size(height, width)
     return height, width

@@ -19,6 +19,7 @@ from model.errors import (
     CheckpointMissing,
     CheckpointTruncated,
     CheckpointVersion,
+    NonFiniteLoss,
 )
 from model.generator import Generator
 from model.styles import StyleBank
@@ -86,6 +87,28 @@ def test_truncated_weights(checkpoint: Path, keep: int) -> None:
     checkpoint.write_bytes(checkpoint.read_bytes()[:keep])
     with pytest.raises(CheckpointTruncated):
         verify(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"styles": []}, {"styles": {"liver": 3}}, {"sha256": None}, {"mpp": "0.25"}, {"network": 1}],
+)
+def test_a_card_with_fields_of_another_kind(checkpoint: Path, change: dict[str, Any]) -> None:
+    change_card(checkpoint, **change)
+    with pytest.raises(CheckpointTruncated, match="of another kind"):
+        read_card(checkpoint)
+
+
+def test_weights_that_are_not_finite_are_not_written(checkpoint: Path) -> None:
+    before = checkpoint.read_bytes()
+    generator, encoder, card = load_networks(checkpoint, "cpu")
+    generator.to_image.weight[0] = 70_000  # beyond float16
+    fields = ("name", "licence", "mpp", "styles", "training", "code_version")
+    facts = {field: card.raw[field] for field in fields}
+    with pytest.raises(NonFiniteLoss, match=r"to_image\.weight"):
+        save_checkpoint(checkpoint, generator, encoder, {}, facts)
+    assert checkpoint.read_bytes() == before
+    assert verify(checkpoint) == card
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": 1}'])

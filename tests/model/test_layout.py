@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from skimage.draw import disk
 
 from model.errors import MaskFloat, MaskNegative, MaskShape
-from model.layout import layout_maps
+from model.layout import consecutive_ids, layout_maps, original_ids
 
 Mask = NDArray[np.int32]
 
@@ -131,6 +131,16 @@ def test_an_id_in_two_pieces_has_one_centroid_and_two_axes() -> None:
     np.testing.assert_array_equal(layout.direction[0, 16, 6:19], -1)
     np.testing.assert_array_equal(layout.direction[0, 16, 44:57], 1)
     assert layout.distance[0, 16, 12] == layout.distance[0, 16, 50] == 1
+
+
+def test_a_boolean_mask_is_one_nucleus() -> None:
+    mask = np.zeros((20, 24), bool)
+    mask[5:12, 3:20] = True
+    ids = consecutive_ids(mask)
+    assert np.array_equal(ids, mask.astype(np.int32))
+    assert original_ids(mask, ids).tolist() == [0, 1]
+    stacked = layout_maps(mask).stacked()
+    assert np.array_equal(stacked, layout_maps(mask.astype(np.uint16)).stacked())
 
 
 def test_no_nuclei_and_nothing_but_one_nucleus() -> None:

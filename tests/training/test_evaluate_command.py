@@ -26,7 +26,7 @@ class TestCommand:
     @pytest.fixture(autouse=True)
     def _painter(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         painter = Painter()
-        painter.card = SimpleNamespace(sha256="0" * 64, training={})  # type: ignore[attr-defined]
+        painter.card = SimpleNamespace(sha256="0" * 64, training={"slides": []})  # type: ignore[attr-defined]
         loader = SimpleNamespace(load=lambda checkpoint, **_: painter)
         monkeypatch.setattr(command, "Synthesizer", loader)
         monkeypatch.chdir(tmp_path)
@@ -95,7 +95,7 @@ class TestCommand:
 
     def test_strict(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         spoilt = Painter(lambda tile: tile[::-1].copy())
-        spoilt.card = SimpleNamespace(sha256="0" * 64, training={})  # type: ignore[attr-defined]
+        spoilt.card = SimpleNamespace(sha256="0" * 64, training={"slides": []})  # type: ignore[attr-defined]
         loader = SimpleNamespace(load=lambda checkpoint, **_: spoilt)
         monkeypatch.setattr(command, "Synthesizer", loader)
         assert self.run(folder)[0] == 0
@@ -111,16 +111,19 @@ class TestCommand:
         assert stop.value.code == 1
         assert re.fullmatch(r"error: There is no folder .*\n", capsys.readouterr().err)
 
+    @pytest.mark.parametrize("told", [True, False])
     def test_slides_of_the_training_are_not_judged(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, told: bool
     ) -> None:
+        """Nor those that may be, by a checkpoint that does not tell its own."""
         slide = next(s for s in read_dataset(folder) if s.split == "test")
-        card = SimpleNamespace(sha256="0" * 64, training={"slides": [slide.id]})
+        card = SimpleNamespace(sha256="0" * 64, training={"slides": [slide.id]} if told else {})
         trained = Painter()
         trained.card = card  # type: ignore[attr-defined]
         loader = SimpleNamespace(load=lambda checkpoint, **_: trained)
         monkeypatch.setattr(command, "Synthesizer", loader)
-        with pytest.raises(DataInvalid, match=slide.id):
+        error, said = (DataInvalid, slide.id) if told else (ParameterInvalid, "training.slides")
+        with pytest.raises(error, match=said):
             CliRunner().invoke(
                 command.app,
                 ["--checkpoint", "x.safetensors", "--data", str(folder)],

@@ -38,9 +38,9 @@ def test_exported_checkpoint_serves_the_averaged_network(
         config, slides, vgg, tmp_path, ALONE, workers=0, intervals=Intervals()
     )
     path = tmp_path / "out" / "test.safetensors"
-    card = export(path, stepper, Progress(6, 90.0), slides, name="test")
+    card = export(path, stepper, Progress(6, 90.0), slides, name="test", licence="CC0-1.0")
     assert card == verify(path)
-    assert (card.name, card.training["steps"]) == ("test", 6)
+    assert (card.name, card.training["steps"], card.licence) == ("test", 6, "CC0-1.0")
     assert card.config == config.network
     assert {organ: len(rows) for organ, rows in card.styles.items()} == {"kidney": 2, "liver": 2}
 
@@ -68,7 +68,7 @@ def test_exported_batch_norm_fits_the_averaged_weights(
         config, slides, vgg, tmp_path, ALONE, workers=0, intervals=Intervals()
     )
     path = tmp_path / "test.safetensors"
-    export(path, stepper, Progress(6, 90.0), slides, name="test")
+    export(path, stepper, Progress(6, 90.0), slides, name="test", licence="CC0-1.0")
     synthesizer = Synthesizer.load(path)
     seen: list[torch.Tensor] = []
     last = synthesizer.generator.blocks[-1].sian_1.normalise  # type: ignore[union-attr]
@@ -90,7 +90,7 @@ def test_presets_come_from_the_slides_named_in_the_card(
 ) -> None:
     stepper, _ = train_generator(tiny_config(), slides, vgg, tmp_path, ALONE, workers=0)
     path = tmp_path / "test.safetensors"
-    card = export(path, stepper, Progress(6, 90.0), slides, name="test")
+    card = export(path, stepper, Progress(6, 90.0), slides, name="test", licence="CC0-1.0")
     synthesizer = Synthesizer.load(path)
     place = card.styles["liver"][1]
     assert place["slide"] == "slide-1"

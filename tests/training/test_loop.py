@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from model.config import NetworkConfig
 from model.errors import NonFiniteLoss, ResumeMismatch
 from tests.training.fakes import CheapFeatures
 from training import loop
@@ -175,6 +177,51 @@ def test_a_non_finite_loss_stops_and_names_the_term(
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
+@pytest.mark.parametrize("log", [1, 3])
+def test_broken_weights_stop_the_run_and_are_not_saved(
+    tiny_config: MakeConfig,
+    slides: list[LoadedSlide],
+    vgg: nn.Module,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    log: int,
+) -> None:
+    """Also in a network that reads the colours of what it drew, as the release network does."""
+
+    def breaks(stepper: Stepper, batch: dict[str, torch.Tensor], step: int) -> Any:
+        terms = whole_step(stepper, batch, step)
+        if step == 2:
+            with torch.no_grad():
+                next(stepper.generator.parameters()).fill_(float("nan"))
+        return terms
+
+    whole_step = Stepper.__call__
+    monkeypatch.setattr(Stepper, "__call__", breaks)
+    config = tiny_config()
+    assert isinstance(config.network, NetworkConfig)
+    assert config.network.encoder == "colour"
+    with pytest.raises(NonFiniteLoss, match="lower learning rate"):
+        run(config, slides, vgg, tmp_path, Intervals(log=log, save=1, save_minutes=0))
+    state = load_file(tmp_path / STATE_NAME)  # the state of step 2
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_a_line_of_the_log_is_the_mean_of_all_steps_since_the_last(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
+) -> None:
+    """However often the state is saved in between, and when the run ends."""
+    logs = []
+    for log in (1, 4):
+        run(tiny_config(), slides, vgg, tmp_path / str(log), Intervals(log, save=3, save_minutes=0))
+        text = (tmp_path / str(log) / "log.jsonl").read_text()
+        logs.append([json.loads(line) for line in text.splitlines()])
+    each, some = logs
+    assert [line["step"] for line in some] == [4, 6]
+    for line, steps in zip(some, (each[:4], each[4:]), strict=True):
+        mean = np.mean([step["perceptual"] for step in steps])
+        assert line["perceptual"] == pytest.approx(mean, abs=1e-4)
+
+
 def test_the_advice_on_a_non_finite_loss_works(
     tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
 ) -> None:
@@ -219,4 +266,21 @@ def test_a_damaged_state_is_said_plainly(
     state = tmp_path / STATE_NAME
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(ResumeMismatch, match="cannot be read"):
+        run(tiny_config(), slides, vgg, tmp_path)
+
+
+def test_weights_of_others_in_the_place_of_a_state_are_said_plainly(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
+) -> None:
+    run(tiny_config(steps=1), slides, vgg, tmp_path)
+    state = tmp_path / STATE_NAME
+    tensors = load_file(state)
+    with safe_open(state, "pt") as file:
+        metadata = file.metadata()
+    save_file(tensors, state)
+    with pytest.raises(ResumeMismatch, match="cannot be read"):
+        run(tiny_config(), slides, vgg, tmp_path)
+    del tensors["generator/to_image.weight"]
+    save_file(tensors, state, metadata)
+    with pytest.raises(ResumeMismatch, match="holds other networks"):
         run(tiny_config(), slides, vgg, tmp_path)

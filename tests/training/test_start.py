@@ -38,7 +38,7 @@ def first(
         tiny_config(), own, vgg, tmp_path / "first", ALONE, workers=0
     )
     path = tmp_path / "first.safetensors"
-    export(path, stepper, progress, own, name="first")
+    export(path, stepper, progress, own, name="first", licence="CC0-1.0")
     return path
 
 
@@ -68,7 +68,7 @@ def test_under_spectral_norm_they_are_the_same_at_the_size_of_new_weights(
     config = tiny_config(generator_spectral_norm=True)
     trained, progress = train_generator(config, slides, vgg, tmp_path, ALONE, workers=0)
     path = tmp_path / "first.safetensors"
-    export(path, trained, progress, slides, name="first")
+    export(path, trained, progress, slides, name="first", licence="CC0-1.0")
     start, config = Start.read(path, config)
     stepper, fresh = Stepper(config, vgg, ALONE, start), Stepper(config, vgg, ALONE)
     normalised = 0
@@ -138,7 +138,7 @@ def test_the_card_tells_everything_that_was_seen(
         start, config = Start.read(path, tiny_config(steps=steps))
         stepper = Stepper(config, vgg, ALONE, start)
         before, path = verify(path), tmp_path / f"{name}.safetensors"
-        export(path, stepper, Progress(steps, 36.0), other, name=name)
+        export(path, stepper, Progress(steps, 36.0), other, name=name, licence="CC0-1.0")
         told = verify(path).training
         assert told["slides"] == [slide.id for slide in slides]
         assert told["config"]["start_from"] == told["started_from"]["sha256"] == before.sha256

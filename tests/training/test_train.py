@@ -65,7 +65,9 @@ def steps_logged(folder: Path) -> list[int]:
 
 
 def test_a_run_ends_in_a_checkpoint_that_serves(folder: Path) -> None:
-    done = train(folder, "--steps", "2", "--log-every", "1", "--shard-mib", "1")
+    done = train(
+        folder, "--steps", "2", "--log-every", "1", "--shard-mib", "1", "--licence", "CC0-1.0"
+    )
     assert done.returncode == 0, done.stderr
     checkpoint = folder / "run" / "checkpoint.safetensors"
     parts = parts_of(checkpoint)
@@ -75,6 +77,7 @@ def test_a_run_ends_in_a_checkpoint_that_serves(folder: Path) -> None:
     assert b"".join(part.read_bytes() for part in parts) == checkpoint.read_bytes()
     synthesizer = Synthesizer.load(checkpoint)
     assert synthesizer.card.training["steps"] == 2
+    assert synthesizer.card.licence == "CC0-1.0"
     assert synthesizer.styles.organs == ["kidney", "liver"]
     tile = synthesizer.synthesize(
         np.zeros((32, 32), int), synthesizer.styles.vector("liver"), seed=0
@@ -101,6 +104,8 @@ def test_two_processes_stop_together_resume_and_export(folder: Path) -> None:
         (["--method", "cyclegan"], "no method 'cyclegan'"),
         (["--vgg", "nowhere.safetensors"], "No VGG19 weights"),
         (["--data", "nowhere"], "no folder nowhere"),
+        (["--checkpoint", "weights.json"], "give it the suffix .safetensors"),
+        (["--rotation", "any"], "366 x 366 px"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(
@@ -128,6 +133,8 @@ def test_a_run_goes_on_from_a_checkpoint(folder: Path) -> None:
 def test_a_variant_of_the_release_network_is_trained(folder: Path) -> None:
     done = train(folder, "--steps", "1", "--log-every", "1", "--variant", "no-projected")
     assert done.returncode == 0, done.stderr
+    card = json.loads((folder / "run" / "checkpoint.json").read_text())
+    assert card["name"] == "no-projected"
     log = (folder / "run" / "log.jsonl").read_text()
     assert "segmentation_discriminator" in log
     assert "projected_discriminator" not in log

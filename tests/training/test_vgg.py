@@ -49,9 +49,14 @@ def test_missing_and_wrong_files_are_refused(tmp_path: Path) -> None:
     save_file(state, tmp_path / "short.safetensors")
     with pytest.raises(WeightsMissing, match=r"relu5_1"):
         Vgg19.load(tmp_path / "short.safetensors")
-    (tmp_path / "noise.safetensors").write_bytes(b"not weights")
-    with pytest.raises(WeightsMissing):
-        Vgg19.load(tmp_path / "noise.safetensors")
+    for name in ("noise.safetensors", "noise.pth"):
+        for content in (b"", b"<html>not found</html>"):
+            (tmp_path / name).write_bytes(content)
+            with pytest.raises(WeightsMissing, match=r"docs/training\.md"):
+                Vgg19.load(tmp_path / name)
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(WeightsMissing, match="relu5_1"):
+        Vgg19.load(tmp_path / "list.pth")
 
 
 def test_torchvision_files_load(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ class CropDataset(Dataset[dict[str, Tensor]]):
     def __init__(self, slides: Sequence[LoadedSlide], config: TrainConfig) -> None:
         self.slides = list(slides)
         self.config = config
+        self._epoch: tuple[int, NDArray[np.int64]] | None = None
         self.grid = [
             (index, row, col)
             for index, slide in enumerate(self.slides)
@@ -111,9 +112,15 @@ class CropDataset(Dataset[dict[str, Tensor]]):
                 int(rng.integers(width - side + 1)),
             )
         epoch, place = divmod(k, len(self.grid))
-        order = np.random.default_rng((self.config.seed, epoch, 1)).permutation(len(self.grid))
-        index, row, col = self.grid[order[place]]
+        index, row, col = self.grid[self._order(epoch)[place]]
         return self.slides[index], row, col
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """In which the grid's crops come in an epoch; that of the last one asked for is kept."""
+        if self._epoch is None or self._epoch[0] != epoch:
+            draw = np.random.default_rng((self.config.seed, epoch, 1))
+            self._epoch = epoch, draw.permutation(len(self.grid))
+        return self._epoch[1]
 
     def _crop(
         self, slide: LoadedSlide, row: int, col: int, rng: np.random.Generator

@@ -10,13 +10,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from model.errors import ParameterInvalid
-from training.distributed import Process
+from training.distributed import Process, processes_here
+from training.sitting import leave_locks_to_the_parent
 
 
 def workers_of(asked: int | None) -> int:
-    """Processes that prepare samples, unless asked for so many: one core is for the process that
-    trains; more than 16 have nothing to do."""
-    return min(len(os.sched_getaffinity(0)) - 1, 16) if asked is None else asked
+    """Processes that prepare samples, unless asked for so many: of this process' share of the
+    cores one is for itself; more than 16 have nothing to do."""
+    if asked is not None:
+        return asked
+    allowed = getattr(os, "sched_getaffinity", None)  # of Linux: those that may be used
+    cores = len(allowed(0)) if allowed else os.cpu_count() or 1
+    return max(0, min(cores // processes_here() - 1, 16))
 
 
 class NumberedSamples(Protocol):
@@ -53,12 +58,13 @@ def batches(
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_leave_signals_to_the_parent,
+        worker_init_fn=_leave_to_the_parent,
     )
     return iter(loader)
 
 
-def _leave_signals_to_the_parent(_: int) -> None:
+def _leave_to_the_parent(_: int) -> None:
     """Ctrl-C reaches every process of a terminal; the trainer decides when its workers stop."""
+    leave_locks_to_the_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

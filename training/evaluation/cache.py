@@ -1,6 +1,7 @@
 """Features on disk, so that real tiles pass a network once for all evaluations."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,8 +11,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from model.errors import FileUnwritable
+from model.files import whole
 from training.metrics.features import FeatureNetwork
 from training.metrics.frechet import Features
+
+logger = logging.getLogger(__name__)
 
 # Part of every key: raise it when the way features are computed changes.
 _REVISION = "2"
@@ -56,11 +61,11 @@ class FeatureCache:
         return found
 
     def _store(self, path: Path, features: dict[int, Features]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        # Written aside and renamed: another evaluation may read at the same time.
-        partial = path.with_suffix(f".{os.getpid()}.tmp")
-        save_file({str(dims): rows for dims, rows in features.items()}, partial)
-        partial.replace(path)
+        try:
+            with whole(path) as partial:
+                save_file({str(dims): rows for dims, rows in features.items()}, partial)
+        except FileUnwritable as error:  # they are at hand, and can be computed again
+            logger.warning("%s", error)
 
     def _key(self, images_u8: Sequence[NDArray[np.uint8]]) -> str:
         digest = hashlib.sha256(self.fingerprint.encode())

@@ -20,8 +20,8 @@ from training.evaluation.rows import (
     placement_rows,
     stain_rows,
     texture_rows,
-    tile_statistics,
 )
+from training.evaluation.statistics import tile_statistics
 from training.evaluation.tiles import Plan, Tile, cut_tiles, make_plan
 from training.metrics.painted import mean_colours, paint
 

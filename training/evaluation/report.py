@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from rich import box
 from rich.table import Table
 
+from model.files import whole
 from training.evaluation.rows import Row
 
 _GAP_PX = 4
@@ -61,8 +62,8 @@ def write_sheet(
     for line, pictures in enumerate(rows):
         for column, picture in enumerate(pictures):
             sheet.paste(Image.fromarray(picture), (column * step, _TITLE_PX + line * step))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with whole(path) as partial:
+        sheet.save(partial, format="PNG")
 
 
 def colour_instances(mask_labels: NDArray[np.integer]) -> NDArray[np.uint8]:

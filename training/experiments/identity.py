@@ -6,7 +6,6 @@ note, and what the note says is compared before the run is used or continued.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from model.errors import ResumeMismatch
+from model.files import write_whole
 from model.version import code_version
 from training.results import checkout
 from training.state import RunConfig
@@ -45,14 +45,6 @@ def digest(*parts: NDArray[Any] | object) -> str:
             total.update(json.dumps(part, sort_keys=True).encode())
         total.update(b"\0")
     return total.hexdigest()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file, whole or not at all; its folder is made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.tmp")  # another process may write it too
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def claim(

@@ -10,9 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
+from model.files import write_whole
 from training.data.crops import LoadedSlide, load_slides
+from training.evaluation.statistics import TileStatistics, tile_statistics
 from training.evaluation.tiles import Tile
-from training.experiments.identity import Origin, digest, write_whole
+from training.experiments.identity import Origin, digest
 from training.experiments.laboratory import ImageU8, Laboratory
 from training.experiments.measures import (
     REVISION,
@@ -99,9 +101,7 @@ class Judge:
         each its style from its slide."""
 
         def measure() -> Measures:
-            laboratory = self._laboratory
-            styles = [laboratory.test_tiles[k] for k in laboratory.plan.styles]
-            return appearance(self.tiles, styles, self._images(drawn))
+            return appearance(self.tiles, self._styles, self._images(drawn))
 
         return self._kept("appearance", {"drawn": drawn.identity if drawn else None}, measure)
 
@@ -148,8 +148,16 @@ class Judge:
         return self._features_of(self.tiles)
 
     @cached_property
-    def _identity(self) -> str:
+    def _judged(self) -> str:
         return _identity(self.tiles)
+
+    @cached_property
+    def _styles(self) -> TileStatistics:
+        """Of the tiles that lend each judged tile its style from its slide."""
+        styles = [self._laboratory.test_tiles[k] for k in self._laboratory.plan.styles]
+        return tile_statistics(
+            [tile.image_u8 for tile in styles], [tile.mask_labels for tile in styles]
+        )
 
     def _features(self, drawn: Pictures) -> Sample:
         rows = self._spaces.features(drawn.title, drawn.images, keep=True)
@@ -164,7 +172,7 @@ class Judge:
 
     def _kept(self, name: str, origin: Origin, measure: Callable[[], Result]) -> Result:
         """What ``measure`` gives, from disk if it was measured before."""
-        origin = {"measure": name, "revision": REVISION, "judged": self._identity, **origin}
+        origin = {"measure": name, "revision": REVISION, "judged": self._judged, **origin}
         path = self._laboratory.folder / "measures" / f"{digest(origin)}.json"
         if path.is_file():
             kept: Result = json.loads(path.read_text("utf-8"))["values"]

@@ -165,6 +165,12 @@ class Laboratory:
         if not self._given(method) and ((run / NOTE_NAME).is_file() or before):
             claim(run, *self._made_from(method, seed), unnoted=before)
 
+    def check_all(self, methods: Sequence[str]) -> None:
+        """``check`` of the methods with all their seeds. Raises what it raises."""
+        for method in methods:
+            for seed in self.scale.seeds_of(self.methods[method]):
+                self.check(method, seed)
+
     def _made_from(self, method: str, seed: int) -> tuple[TrainConfig, Origin]:
         config = self.scale.fitted(self.methods[method], seed)
         return config, {"training_slides": self.training_data}

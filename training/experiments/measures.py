@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from training.data.crops import LoadedSlide
 from training.evaluation.cache import FeatureCache
-from training.evaluation.rows import energy_ratio, tile_statistics
+from training.evaluation.statistics import TileStatistics, energy_ratio, tile_statistics
 from training.evaluation.tiles import Tile
 from training.metrics.frechet import Features, frechet_distance
 from training.metrics.kid import jackknife_error, kernel_distance
@@ -102,22 +102,20 @@ def similarity(tiles: Sequence[Tile], images_u8: Sequence[NDArray[np.uint8]]) ->
 
 
 def appearance(
-    tiles: Sequence[Tile], styles: Sequence[Tile], images_u8: Sequence[NDArray[np.uint8]]
+    tiles: Sequence[Tile], styles: TileStatistics, images_u8: Sequence[NDArray[np.uint8]]
 ) -> Measures:
-    """How stain and texture follow the style tiles, as ``sian evaluate`` measures them.
+    """How stain and texture follow the tiles that lend each its style, whose statistics are given,
+    as ``sian evaluate`` measures them.
 
     auc: of the haematoxylin in nuclei over that outside, a mean. lab: CIELAB distance between the
     mean colours of tile and style, a median. energy: mean squared luminance gradient over the
     style's, a median.
     """
     drawn = tile_statistics(images_u8, [tile.mask_labels for tile in tiles])
-    asked = tile_statistics(
-        [tile.image_u8 for tile in styles], [tile.mask_labels for tile in styles]
-    )
     return {
         "auc": float(np.nanmean(drawn.auc)),
-        "lab": float(np.median(lab_distance(drawn.lab, asked.lab))),
-        "energy": float(np.median(energy_ratio(drawn, asked))),
+        "lab": float(np.median(lab_distance(drawn.lab, styles.lab))),
+        "energy": float(np.median(energy_ratio(drawn, styles))),
     }
 
 

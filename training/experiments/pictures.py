@@ -1,7 +1,6 @@
 """Numbered pictures in a folder, each of a known origin: synthetic tiles and random masks."""
 
 import json
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from training.experiments.identity import digest, write_whole
+from model.files import whole, write_whole
+from training.experiments.identity import digest
 
 _ORIGINS_NAME = "origins.json"
 
@@ -58,12 +58,10 @@ class Pictures:
             return np.asarray(picture)
 
     def keep(self, k: int, picture: NDArray[Any]) -> None:
-        """Write a picture, whole or not at all. uint8 (H, W, 3) or uint16 (H, W)."""
-        path = self._path(k)
-        partial = path.with_suffix(f".{os.getpid()}.tmp")  # another process may draw it too
-        # Fast to write: drawing a tile on a GPU takes less than to compress it well.
-        Image.fromarray(picture).save(partial, format="PNG", compress_level=1)
-        partial.replace(path)
+        """Write a picture. uint8 (H, W, 3) or uint16 (H, W). Raises FileUnwritable."""
+        with whole(self._path(k)) as partial:
+            # Fast to write: drawing a tile on a GPU takes less than to compress it well.
+            Image.fromarray(picture).save(partial, format="PNG", compress_level=1)
 
     def _path(self, k: int) -> Path:
         return self.folder / f"{k:05d}.png"

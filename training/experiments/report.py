@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from model.files import write_whole
 from training.evaluation.tiles import stride_of
 from training.experiments import printed
 from training.experiments.columns import Column
@@ -58,7 +59,7 @@ def write_report(
         tiling=tiling_of(scale),
         **_orderings(KINDS[name], rows),
     )
-    page_path.write_text(page(KINDS[name], rows, scale, command), encoding="utf-8")
+    write_whole(page_path, page(KINDS[name], rows, scale, command))
     return json_path, page_path
 
 

@@ -8,7 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.nuclei import random_mask
-from model.nuclei_statistics import organ_statistics
+from model.nuclei_statistics import (
+    POOLED,
+    NucleiStatistics,
+    organ_statistics,
+    organs_with_statistics,
+)
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Tile
 from training.experiments.identity import digest
@@ -75,7 +80,7 @@ class RandomMasks:
     def __init__(self, laboratory: Laboratory, organs: Sequence[str]) -> None:
         self._organs, self._sitting = list(organs), laboratory.sitting
         self._side_px = laboratory.scale.tile_px
-        statistics = {organ: asdict(organ_statistics(organ)) for organ in organs}
+        statistics = {organ: asdict(_statistics_of(organ)) for organ in organs}
         count = laboratory.scale.synthetic
         origins = [
             digest(DRAWING, statistics[self.organ(k)], self._side_px, k) for k in range(count)
@@ -92,10 +97,15 @@ class RandomMasks:
     def __getitem__(self, k: int) -> NDArray[np.int32]:
         if not self._kept.has(k):
             self._sitting.go_on("the random masks")
-            side_px, statistics = self._side_px, organ_statistics(self.organ(k))
+            side_px, statistics = self._side_px, _statistics_of(self.organ(k))
             drawn = random_mask(statistics, side_px, side_px, seed=k)
             self._kept.keep(k, drawn.astype(np.uint16))
         return self._kept.read(k).astype(np.int32)
+
+
+def _statistics_of(organ: str) -> NucleiStatistics:
+    """Those of all organs together, for one of somebody's own data that has none."""
+    return organ_statistics(organ if organ in organs_with_statistics() else POOLED)
 
 
 def random_set(masks: RandomMasks, styles: dict[str, NDArray[np.uint8]]) -> TileSet:

@@ -35,15 +35,10 @@ def table_1(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
 
 def train_all(laboratory: Laboratory, methods: Sequence[str]) -> None:
     """Train the methods, with all their seeds, in this order."""
-    runs = [
-        (method, seed)
-        for method in methods
-        for seed in laboratory.scale.seeds_of(laboratory.methods[method])
-    ]
-    for run in runs:
-        laboratory.check(*run)
-    for run in runs:
-        laboratory.train(*run)
+    laboratory.check_all(methods)
+    for method in methods:
+        for seed in laboratory.scale.seeds_of(laboratory.methods[method]):
+            laboratory.train(method, seed)
 
 
 def judged_row(
@@ -73,6 +68,7 @@ def table_2(laboratory: Laboratory, spaces: FeatureSpaces, methods: Sequence[str
 
     Raises ParameterInvalid when there is no such organ.
     """
+    laboratory.check_all(methods)
     judge = Judge(laboratory, spaces)
     if not judge.places:
         raise ParameterInvalid(

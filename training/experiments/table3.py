@@ -28,6 +28,7 @@ def table_3(laboratory: Laboratory, methods: Sequence[str]) -> list[Row]:
     Every row from the second on has traditional augmentation. All methods draw the same random
     masks; those that take a style draw them in one style for each of the training organs.
     """
+    laboratory.check_all(methods)
     judge, seeds = Judge(laboratory), laboratory.scale.seeds
     styles = organ_styles(laboratory)
     masks = RandomMasks(laboratory, list(styles))

@@ -1,4 +1,4 @@
-"""How well predicted nuclei match true ones: panoptic quality, AJI and AJI+.
+"""How well predicted nuclei match true ones: panoptic quality and AJI.
 
 Instance masks are integer arrays (H, W) in which 0 is background and every other value is a
 nucleus; ids may have gaps and be of any size. Without a nucleus in either mask there is nothing
@@ -11,7 +11,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 Labels = NDArray[np.integer]
 Indices = NDArray[np.intp]
@@ -88,22 +87,6 @@ def aji(truth_labels: Labels, predicted_labels: Labels) -> float:
     by_quality = np.lexsort((overlaps.predicted, -overlaps.iou, overlaps.truth))
     _, first = np.unique(overlaps.truth[by_quality], return_index=True)
     return _aggregated(overlaps, by_quality[first])
-
-
-def aji_plus(truth_labels: Labels, predicted_labels: Labels) -> float:
-    """AJI+ of one image (Graham et al. 2019): AJI with each nucleus taken at most once, 0..1.
-
-    Of all one-to-one pairings the one with the highest sum of IoUs. Raises ValueError as
-    ``panoptic_quality`` does.
-    """
-    overlaps = _overlaps(truth_labels, predicted_labels)
-    shape = len(overlaps.truth_area), len(overlaps.predicted_area)
-    iou = np.zeros(shape)
-    iou[overlaps.truth, overlaps.predicted] = overlaps.iou
-    position = np.full(shape, -1, dtype=np.intp)
-    position[overlaps.truth, overlaps.predicted] = np.arange(len(overlaps.truth))
-    paired = position[linear_sum_assignment(iou, maximize=True)]
-    return _aggregated(overlaps, paired[paired >= 0])
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 
 from model.device import compute_reproducibly
 from model.errors import CheckpointMismatch, CheckpointMissing, CheckpointTruncated
+from model.files import whole
 from model.pixels import place, u8_to_pm1
 from training.segmentation.config import SegNetConfig
 from training.segmentation.instances import recover_instances
@@ -59,12 +60,10 @@ class Segmenter:
         return cls(net, config)
 
     def save(self, path: Path) -> None:
-        """Write weights and configuration as safetensors, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".tmp")
+        """Write weights and configuration as safetensors. Raises FileUnwritable."""
         tensors = {key: value.contiguous() for key, value in self.net.state_dict().items()}
-        save_file(tensors, partial, {"segnet": json.dumps(self.config.to_dict())})
-        partial.replace(path)
+        with whole(path) as partial:
+            save_file(tensors, partial, {"segnet": json.dumps(self.config.to_dict())})
 
     def segment(self, image_u8: ImageU8) -> Labels:
         """The nuclei of an image (H, W, 3) of any size: (H, W), 0 is background, ids from 1."""

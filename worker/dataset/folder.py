@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import ParameterInvalid
+from model.files import whole
 from worker.dataset.bundle import Summary, members
 from worker.dataset.request import DatasetRequest
 from worker.dataset.tile import PROVENANCE, DatasetTile, paint, stem
@@ -65,6 +66,8 @@ class DatasetFolder:
         """Paint what is missing, then write what all tiles share.
 
         advance: told how many tiles are there, now and after every one.
+
+        Raises FileUnwritable, as when the disk is full; what is there stays, and is gone on from.
         """
         self.request.check_styles(synthesizer.styles)
         missing = [k for k in range(self.request.count) if not self._has(k)]
@@ -97,12 +100,8 @@ class DatasetFolder:
         self._write_all(name, iter([data]))
 
     def _write_all(self, name: str, chunks: Iterator[bytes]) -> None:
-        target = self.path / name
-        target.parent.mkdir(exist_ok=True)
-        partial = target.with_name(f".{target.name}.part")
-        with partial.open("wb") as file:
+        with whole(self.path / name) as partial, partial.open("wb") as file:
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())  # the provenance is not to outlive what it speaks of
-        partial.replace(target)

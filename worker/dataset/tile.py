@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.formats import SUFFIXES, MaskFormat, write_mask
 from model.images import encode_png
-from model.tile import LARGEST_MASK_PX
+from model.mask import LARGEST_MASK_PX
 from model.version import code_version
 from worker import manifest
 from worker.dataset.request import DatasetRequest

@@ -9,7 +9,6 @@ from typer.testing import CliRunner
 from model.errors import ParameterInvalid, RunBusy, RunStopped, RunUnfinished, SianError
 from tests.processes import RELEASE
 from training.alone import run_alone
-from training.data.loader import workers_of
 from training.experiment import app
 
 ARGUMENTS = ["table1", "--data=data", "--vgg=vgg", "--inception=inception", "--device=cpu"]
@@ -43,13 +42,6 @@ def test_methods_without_a_name_are_not_all(
     done = CliRunner().invoke(app, ["table1", *named, "--device=cpu", *options])
     assert isinstance(done.exception, ParameterInvalid)
     assert "There is no method ''" in str(done.exception)
-
-
-def test_one_core_is_left_to_the_process_that_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    for cores, expected in ((1, 0), (2, 1), (16, 15), (128, 16)):
-        monkeypatch.setattr("os.sched_getaffinity", lambda _, cores=cores: set(range(cores)))
-        assert workers_of(None) == expected
-        assert workers_of(3) == 3
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from model.errors import ResumeMismatch, RunBusy, RunStopped, RunUnfinished
+from training.experiments.figures import write_figures
 from training.experiments.identity import NOTE_NAME
 from training.experiments.laboratory import Added, Laboratory, TileSet
+from training.experiments.measures import FeatureSpaces
 from training.experiments.styles import RandomMasks, judged_set, organ_styles, random_set
-from training.experiments.table1 import real_segnet, train_all
+from training.experiments.table1 import real_segnet, table_2, train_all
+from training.experiments.table3 import table_3
 from training.segmentation.data import Annotated
 from training.sitting import alone_in
 from training.step import Stepper
@@ -163,6 +166,22 @@ def test_a_run_of_other_options_is_refused_before_the_first_is_trained(laborator
     assert not now.run("pix2pix", 0).exists()
 
 
+def test_so_it_is_before_a_table_that_goes_on_from_the_first(
+    laboratory: Make, tmp_path: Path
+) -> None:
+    laboratory().train("spade", 0)
+    now, methods = laboratory(steps=2), ["pix2pix", "spade"]
+    tables: list[Callable[[], object]] = [
+        lambda: table_2(now, FeatureSpaces({}), methods),
+        lambda: table_3(now, methods),
+        lambda: write_figures(now, methods, tmp_path, command="it"),
+    ]
+    for table in tables:
+        with pytest.raises(ResumeMismatch, match="spade-s0 was made with other options"):
+            table()
+    assert not now.run("pix2pix", 0).exists()
+
+
 def test_a_run_that_another_process_trains_is_left_to_it(laboratory: Make) -> None:
     now = laboratory()
     run = now.run("pix2pix", 0)
@@ -290,6 +309,12 @@ def test_random_masks_are_drawn_once_for_all_methods(
 def test_no_random_mask_is_drawn_when_the_time_is_over(laboratory: Make) -> None:
     with pytest.raises(RunUnfinished, match="random masks"):
         RandomMasks(laboratory(minutes=0), ["kidney"])[0]
+
+
+def test_an_organ_of_somebodys_own_has_the_nuclei_of_all_together(laboratory: Make) -> None:
+    found = [RandomMasks(laboratory(synthetic=2), [organ]) for organ in ("skin", "pooled", "liver")]
+    origins = [masks.origins for masks in found]
+    assert origins[0] == origins[1] != origins[2]
 
 
 def random_tiles(laboratory: Laboratory) -> TileSet:
