@@ -309,7 +309,7 @@ def dataset(
         str | None,
         typer.Option(
             help='Comma separated, or JSON with weights: {"kidney": 2, "liver": 1}.',
-            show_default="all presets alike",
+            show_default="all presets whose nuclei have statistics, alike",
         ),
     ] = None,
     size: Annotated[

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from model.errors import ParameterInvalid, SianError
+from model.errors import SianError
+from model.files import whole
 
 
 def read(path: Path, what: str, missing: type[SianError]) -> bytes:
@@ -14,10 +15,6 @@ def read(path: Path, what: str, missing: type[SianError]) -> bytes:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Raises ParameterInvalid."""
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise ParameterInvalid(
-            f"{path} cannot be written: {error.strerror}. Choose another --out."
-        ) from None
+    """Raises FileUnwritable."""
+    with whole(path) as partial:
+        partial.write_bytes(data)

@@ -198,8 +198,8 @@ def save_checkpoint(
     """Write the pair; weights as float16, batch norm statistics and styles as float32.
 
     ``card`` gives name, licence, mpp, styles (provenance), training and code_version; format
-    version, network, style_dim and sha256 are filled in here. An error leaves the pair that was
-    there before.
+    version, network, style_dim and sha256 are filled in here. An error while they are written
+    leaves the pair that was there before.
 
     Raises:
         FileUnwritable, NonFiniteLoss

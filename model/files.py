@@ -1,6 +1,9 @@
 """Files that are written whole or not at all."""
 
 import os
+import secrets
+import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,16 +18,24 @@ def whole(path: Path) -> Iterator[Path]:
     """Another path to write to, which takes the place of ``path`` at the end.
 
     After an error nothing of it is left, and what was at ``path`` is as it was. The folder is
-    made. Another process may write the same file meanwhile: the last one wins.
+    made. Several may write the same file at a time: the last one wins. What is no file, such as
+    /dev/stdout, is written to as it is.
 
     Raises FileUnwritable, as when the disk is full.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    target = Path(os.path.realpath(path))  # a link stays one
+    if target.exists() and not target.is_file():
+        with writing(path):
+            yield target
+        return
+    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield partial
-            partial.replace(path)
+            if target.exists():
+                shutil.copymode(target, partial)
+            partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
 
@@ -33,6 +44,16 @@ def write_whole(path: Path, text: str) -> None:
     """Write a text file. Raises FileUnwritable."""
     with whole(path) as partial:
         partial.write_text(text, encoding="utf-8")
+
+
+def remove_partial(folder: Path, *, older_than_s: float = 0) -> None:
+    """Delete what processes that were killed left of files half written, ``whole``'s and those of
+    safetensors; not in folders below."""
+    for pattern in (".*.tmp", ".tmp??????"):
+        for path in folder.glob(pattern):
+            with writing(path):
+                if path.is_file() and time.time() - path.stat().st_mtime >= older_than_s:
+                    path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -128,8 +128,8 @@ class TrainConfig:
     @property
     def smallest_slide_px(self) -> int:
         """Side a slide must have, so that every crop of the run and its export fits."""
-        largest = max(self.crop_px, self.bn_px)
-        return math.ceil(largest * TURN_MARGIN) + 2 if self.rotation == "any" else largest
+        turned = math.ceil(self.crop_px * TURN_MARGIN) + 2
+        return max(self.bn_px, turned if self.rotation == "any" else self.crop_px)
 
     def with_options(self, **options: Any) -> "TrainConfig":
         """A copy with the options that are not None."""

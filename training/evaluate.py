@@ -119,6 +119,8 @@ def evaluate(
     )
     if out is not None and out.resolve() == checkpoint.with_suffix(".json").resolve():
         raise ParameterInvalid(f"--out {out} is the card of the checkpoint; choose another file.")
+    if grid is not None and grid.suffix.lower() != ".png":
+        raise ParameterInvalid(f"--grid {grid}: the sheet is a PNG file; give it the suffix .png.")
     if strict and tiles is not None:
         raise ParameterInvalid("--strict needs verdicts, and --tiles gives none; leave one out.")
     if threads is not None:

@@ -47,7 +47,11 @@ def _settle_batch_norm(
     config = stepper.config
     device = stepper.process.device
     served = config.with_options(
-        crop_px=config.bn_px, stain_jitter=0.0, sampling="random", median_blur=0.0
+        crop_px=config.bn_px,
+        stain_jitter=0.0,
+        sampling="random",
+        median_blur=0.0,
+        rotation="quarter",  # any turn would need larger slides than the run did
     )
     dataset = CropDataset(slides, served)
     source = torch.Generator().manual_seed(config.seed)

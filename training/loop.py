@@ -90,7 +90,9 @@ def run_steps(
     ``title`` stands beside the progress bar; ``write_sheet(step)`` keeps a picture of that step.
 
     Raises:
-        NonFiniteLoss: a loss term became NaN or infinite; the state on disk is from before.
+        NonFiniteLoss: a loss term or a weight became NaN or infinite; the state on disk is from
+            before.
+        FileUnwritable: as when the disk is full; likewise.
         ParameterInvalid: a batch cannot be split over the processes.
         ResumeMismatch: ``run`` belongs to another configuration.
     """

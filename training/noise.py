@@ -1,6 +1,7 @@
 """The noise of a training step: all that a generator takes, for a batch of crops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -9,6 +10,14 @@ from training.networks import AnyGenerator
 
 Normal = Callable[[tuple[int, ...]], Tensor]
 """Standard normal values of a shape, on the device of the crops."""
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """torch's own generators, which dropout draws from, at a seed, and as they were afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
 
 
 def draw_noise(

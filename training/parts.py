@@ -3,6 +3,8 @@
 import glob
 from pathlib import Path
 
+from model.files import whole
+
 MIB = 2**20
 
 
@@ -10,10 +12,9 @@ def split(path: Path, part_mib: int) -> list[Path]:
     """Write ``NAME.part-01-of-03`` and so on beside ``path``, which stays.
 
     Parts hold the bytes of the file in order, ``part_mib`` MiB each but the last. Those of an
-    earlier split are deleted.
+    earlier split are deleted. Raises FileUnwritable.
     """
-    for old in parts_of(path):
-        old.unlink()
+    earlier = set(parts_of(path))
     count = max(1, -(-path.stat().st_size // (part_mib * MIB)))
     digits = max(2, len(str(count)))
     parts = []
@@ -21,9 +22,11 @@ def split(path: Path, part_mib: int) -> list[Path]:
         for number in range(1, count + 1):
             name = f"{path.name}.part-{number:0{digits}}-of-{count:0{digits}}"
             parts.append(path.with_name(name))
-            with parts[-1].open("wb") as part:
+            with whole(parts[-1]) as partial, partial.open("wb") as part:
                 for _ in range(part_mib):
                     part.write(file.read(MIB))
+    for old in earlier - set(parts):
+        old.unlink()
     return parts
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from model.files import whole
 from model.pixels import pm1_to_image, u8_to_pm1
 from training.data.crops import CropDataset
-from training.noise import draw_noise
+from training.noise import draw_noise, seeded
 from training.step import Stepper
 
 _COUNT = 6
@@ -26,8 +26,7 @@ class SampleSheet:
     @torch.no_grad()
     def write(self, path: Path, stepper: Stepper) -> None:
         """One row a crop, drawn with the averaged weights. Raises FileUnwritable."""
-        with torch.random.fork_rng():  # pix2pix draws its dropout from torch's generators
-            torch.manual_seed(0)
+        with seeded(0, stepper.process.device):  # pix2pix's dropout
             rows = self._rows(stepper)
         with whole(path) as partial:
             Image.fromarray(np.vstack(rows)).save(partial, format="PNG")

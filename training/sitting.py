@@ -13,9 +13,12 @@ from typing import Any
 from rich import progress as rich_progress
 
 from model.errors import RunBusy
-from model.files import write_whole, writing
+from model.files import remove_partial, write_whole, writing
 
 LOG_NAME = "log.jsonl"
+
+# Notes are written without the lock; they are small, and take no minute.
+_LONGEST_WRITE_S = 60.0
 
 _LOCKED: set[int] = set()
 
@@ -52,7 +55,8 @@ class Log:
 
 @contextmanager
 def alone_in(run: Path) -> Iterator[None]:
-    """Nobody else works in the folder ``run`` meanwhile. Raises RunBusy when somebody does.
+    """Nobody else works in the folder ``run`` meanwhile. Raises RunBusy when somebody does, and
+    FileUnwritable when it cannot be made.
 
     The folder is created if it is not there.
     The lock ends with the process, however it ends.
@@ -63,6 +67,7 @@ def alone_in(run: Path) -> Iterator[None]:
     _LOCKED.add(folder)
     try:
         _lock(folder, run)
+        remove_partial(run, older_than_s=_LONGEST_WRITE_S)
         yield
     finally:
         _LOCKED.remove(folder)

@@ -104,24 +104,35 @@ def load_state(run: Path, stepper: Resumable) -> Progress:
         with safe_open(path, "pt", device="cpu") as file:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        config = json.loads(metadata["config"])
+        # Through the class, so that a setting younger than the state counts as its default.
+        stored = stepper.config.from_dict(json.loads(metadata["config"])).to_dict()
         progress = Progress(int(metadata["step"]), float(metadata["seconds"]))
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ResumeMismatch(
             f"{path} cannot be read ({error!r}). Delete it to start this run afresh."
         ) from error
-    _check_config(config, stepper.config, path)
-    try:
-        for name, part in stepper.parts().items():
-            part.load_state_dict(_below(tensors, f"{name}/"))
-    except RuntimeError as error:
-        raise ResumeMismatch(
-            f"{path} holds other networks than those to be trained ({str(error).splitlines()[0]}). "
-            "It was written by another version of this software; choose another folder."
-        ) from error
+    _check_config(stored, stepper.config, path)
+    _check_shapes(tensors, stepper, path)
+    for name, part in stepper.parts().items():
+        part.load_state_dict(_below(tensors, f"{name}/"))
     for name, optimiser in stepper.optimisers().items():
         _load_optimiser(optimiser, _below(tensors, f"{name}/"))
     return progress
+
+
+def _check_shapes(tensors: Mapping[str, Tensor], stepper: Resumable, path: Path) -> None:
+    ours = {
+        f"{name}/{key}": value.shape
+        for name, part in stepper.parts().items()
+        for key, value in part.state_dict().items()
+    }
+    wrong = [key for key in ours if key not in tensors or tensors[key].shape != ours[key]]
+    if wrong:
+        raise ResumeMismatch(
+            f"{path} holds other networks than those to be trained: {wrong[0]} is not there, or of "
+            "another shape. It was written by another version of this software; choose another "
+            "folder."
+        )
 
 
 def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -148,9 +159,7 @@ def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
     return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(value)
 
 
-def _check_config(values: dict[str, Any], config: RunConfig, path: Path) -> None:
-    # Through the class, so that a setting younger than the state counts as its default.
-    stored = config.from_dict(values).to_dict()
+def _check_config(stored: dict[str, Any], config: RunConfig, path: Path) -> None:
     ours = config.to_dict()
     differing = sorted(key for key in ours if key not in config.free and stored[key] != ours[key])
     if differing:

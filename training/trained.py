@@ -31,6 +31,7 @@ from training.evaluation.protocol import TileModel
 from training.export import MONUSEG_LICENCE, export
 from training.finish import finished_networks
 from training.networks import AnyGenerator, build, condition_of, direction_of, smallest_px
+from training.noise import seeded
 from training.state import Progress
 from training.step import Stepper
 
@@ -56,11 +57,11 @@ class Trained:
             raise CheckpointMissing(f"There is no trained network {path}. Train it first.")
         try:
             with safe_open(path, "pt", device=device) as file:
-                config = TrainConfig.from_dict(json.loads(file.metadata()["config"]))
+                config = TrainConfig.from_dict(json.loads((file.metadata() or {})["config"]))
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
+        except (SafetensorError, KeyError) as error:
             raise CheckpointTruncated(
-                f"{path} is cut short or damaged ({error}). Delete it and train again."
+                f"{path} is cut short or damaged ({error!r}). Delete it and train again."
             ) from None
         generator, encoder = build(config.network)
         for name, network in (("generator", generator), ("encoder", encoder)):
@@ -98,13 +99,17 @@ class Trained:
         maps = condition_maps(mask_labels, condition_of(network), direction_of(network))
         condition = channels_last(torch.from_numpy(maps)[None].to(self.device))
         vector = torch.from_numpy(style)[None].to(self.device)
-        with torch.random.fork_rng():  # pix2pix draws its dropout from torch's generators
-            torch.manual_seed(seed)
+        with seeded(seed, self.device):  # pix2pix's dropout
             return pm1_to_image(self.generator(condition, vector))
 
 
 def save_trained(
-    path: Path, stepper: Stepper, progress: Progress, slides: Sequence[LoadedSlide]
+    path: Path,
+    stepper: Stepper,
+    progress: Progress,
+    slides: Sequence[LoadedSlide],
+    *,
+    licence: str,
 ) -> None:
     """Write the finished networks, stored as those of SIAN's checkpoints are, so that no method is
     rounded more than another. ``slides``: those trained on.
@@ -123,6 +128,7 @@ def save_trained(
         "steps": str(progress.step),
         "hours": f"{progress.seconds / 3600:.2f}",
         "slides": json.dumps([slide.id for slide in slides]),
+        "licence": licence,
         "code_version": code_version(),
     }
     with whole(path) as partial:
@@ -151,7 +157,7 @@ def finish(
     if isinstance(stepper.config.network, NetworkConfig):
         export(target, stepper, progress, slides, name=method, licence=licence)
     else:
-        save_trained(target, stepper, progress, slides)
+        save_trained(target, stepper, progress, slides, licence=licence)
     return target
 
 

@@ -41,7 +41,9 @@ def start(
 
 
 @pytest.fixture
-def client(start: Callable[..., TestClient]) -> TestClient:
+def client(start: Callable[..., TestClient], request: pytest.FixtureRequest) -> TestClient:
+    if "busy" in request.fixturenames:
+        request.getfixturevalue("busy")  # before the engine begins
     return start()
 
 

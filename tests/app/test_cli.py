@@ -149,7 +149,7 @@ def test_lists_the_presets(run):
         (["--mask", "mask.png", "--organ", "kidney", "--seed", "-1"], 64, "seed"),
         (["--mask", "mask.png", "--organ", "kidney", "--device", "tpu"], 78, "SIAN_DEVICE=tpu"),
         (["--mask", "mask.png", "--organ", "kidney", "--checkpoint", "no"], 78, "no checkpoint"),
-        (["--mask", "mask.png", "--organ", "kidney", "--out", "no/t.png"], 64, "no/t.png"),
+        (["--mask", "mask.png", "--organ", "kidney", "--out", "/proc/t.png"], 73, "/proc/t.png"),
         (["--mask", "mask.png", "--organ", "kidney", "--out", "t.json"], 64, "suffix .png"),
         (["--mask", "mask.png", "--organ", "kidney", "--out", "tile"], 64, "suffix .png"),
     ],
@@ -224,6 +224,58 @@ def test_the_network_is_that_of_the_service(run, mask, monkeypatch, command):
     monkeypatch.setenv("SIAN_MAX_BATCH", "3")
     check_error(run(*command), 78, "There is none.")
     assert [(options["precision"], options["max_batch"]) for options in asked] == [("fp32", 3)]
+
+
+def test_the_size_of_an_outline_mask_is_width_by_height(run, tmp_path):
+    square = [[[10, 10], [40, 10], [40, 30], [10, 30], [10, 10]]]
+    nucleus = {"type": "Feature", "geometry": {"type": "Polygon", "coordinates": square}}
+    (tmp_path / "mask.geojson").write_text(json.dumps(nucleus))
+    code, _, err = run(
+        "synthesize", "--mask", "mask.geojson", "--mask-size", "96x64", "--organ", "kidney",
+        "--out", "tile.png",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    with Image.open(tmp_path / "tile.png") as tile:
+        assert tile.size == (96, 64)
+
+
+@pytest.mark.parametrize(
+    ("organs", "expected"),
+    [
+        ("kidney, liver", {"kidney": 1.0, "liver": 1.0}),
+        ('{"kidney": 2, "liver": 1}', {"kidney": 2.0, "liver": 1.0}),
+        (None, {"colon": 1.0, "kidney": 1.0, "liver": 1.0}),
+    ],
+)
+def test_a_dataset_is_that_of_its_options(run, tmp_path, organs, expected):
+    options = [] if organs is None else ["--organs", organs]
+    code, out, err = run(
+        "dataset", "--out", "made", "--count", 3, "--size", "80x64", "--seed", 7,
+        "--formats", "geojson, png", *options,
+    )  # fmt: skip
+    assert code == 0, err
+    assert out == "made (3 tiles, seed 7)\n"
+    made = tmp_path / "made"
+    request = json.loads((made / "manifest.json").read_text())["request"]
+    assert {name: request[name] for name in ("count", "organs", "seed", "width", "height")} == {
+        "count": 3, "organs": expected, "seed": 7, "width": 80, "height": 64,
+    }  # fmt: skip
+    assert len(list((made / "geojson").iterdir())) == 3
+    assert err.startswith("made: 0 of 3 tiles\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "said"),
+    [
+        (["--organs", "spleen"], 64, "which 'spleen' has not"),
+        (["--organs", '{"kidney": "much"}'], 64, "weight"),
+        (["--size", "big"], 64, "--size big"),
+        (["--formats", "gif"], 64, "no mask format 'gif'"),
+    ],
+)
+def test_a_dataset_that_cannot_be_made(run, tmp_path, options, exit_code, said):
+    check_error(run("dataset", "--out", "made", "--count", 1, *options), exit_code, said)
+    assert not (tmp_path / "made").exists()
 
 
 def test_serve_takes_a_checkpoint_and_a_device(run, monkeypatch, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 
 from app import connections
+from tests.waiting import until
 
 PATIENCE_S = 30
 MIB = 2**20
@@ -50,9 +51,7 @@ def connect():
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
         thread.start()
         running.append((server, thread))
-        until = time.monotonic() + PATIENCE_S
-        while not server.started:
-            assert time.monotonic() < until
+        until(lambda: server.started)
 
         def connect():
             opened.append(socket.create_connection(address, PATIENCE_S))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.fakes import png, style_png
+from tests.waiting import until
 from worker.custom_styles import CustomStyle, CustomStyles
 
 IMAGE = style_png()
@@ -138,11 +139,9 @@ def test_a_name_belongs_to_one_image(client, keep):
 def test_two_images_that_want_one_name_at_the_same_time(client, keep, busy, go_on):
     jobs = [keep(style_png(seed=k), ASYNC, name="ward").headers["Location"] for k in range(2)]
     go_on.set()
-    ends = []
-    for job in jobs:
-        while (seen := client.get(job).json())["status"] in ("queued", "running"):
-            pass
-        ends.append((seen["status"], seen["error"] and seen["error"]["code"]))
+    until(lambda: all(client.get(job).json()["links"]["remove"] for job in jobs))
+    seen = [client.get(job).json() for job in jobs]
+    ends = [(job["status"], job["error"] and job["error"]["code"]) for job in seen]
     assert sorted(ends) == [("failed", "style_name_taken"), ("succeeded", None)]
 
 

@@ -14,6 +14,7 @@ from app.dataset_jobs import read_dataset
 from app.routes import datasets
 from model.errors import StorageUnavailable
 from tests.app.checks import check_problem
+from tests.waiting import observed
 from worker.dataset.request import DatasetRequest
 
 ASYNC = {"Prefer": "respond-async"}
@@ -33,10 +34,7 @@ def ask(client):
 
 
 def finished(client, path):
-    until = time.monotonic() + PATIENCE_S
-    while client.get(path).json()["links"]["remove"] is None:
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    observed(lambda: client.get(path).json()["links"]["remove"])
     return client.get(path).json()
 
 

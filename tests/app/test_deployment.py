@@ -10,11 +10,14 @@ from app import deployment
 from app.settings import Settings
 from model.checkpoint import read_card
 from model.errors import SettingsInvalid
+from tests.waiting import until
+from worker.artifacts import Artifacts
 from worker.health import Health
 from worker.jobs import Output
 from worker.redis_jobs import RedisJobs
 from worker.registry import WorkerRecord, WorkerRegistry
 from worker.request import sha256
+from worker.sqlite_jobs import SqliteJobs
 
 ASYNC = {"Prefer": "respond-async"}
 PATIENCE_S = 30
@@ -48,9 +51,7 @@ def test_a_waiting_request_hears_of_the_worker(client, worker, mask_file):
 
     waiting = threading.Thread(target=post)
     waiting.start()
-    while not (queued := worker.queued()):
-        assert waiting.is_alive()
-    work(client, worker, queued[0])
+    work(client, worker, until(worker.queued)[0])
     waiting.join(PATIENCE_S)
     (answer,) = answers
     assert (answer.status_code, answer.content) == (200, b"tile")
@@ -125,3 +126,11 @@ def test_an_outage_names_no_address_to_clients(start, own_redis, mask_file, capl
         assert "Redis" in answer.json()["detail"]
         assert "try again" in answer.json()["detail"]
     assert port in caplog.text
+
+
+def test_the_engine_is_as_the_settings_say(checkpoint, tmp_path):
+    settings = Settings.load(checkpoint=checkpoint, data_dir=tmp_path, max_wait_ms=35)
+    jobs, artifacts = SqliteJobs(tmp_path / "jobs.sqlite"), Artifacts(tmp_path / "artifacts")
+    engine = deployment.build_engine(settings, jobs, artifacts, on_failure=print)
+    assert engine._batcher._waiting._max_wait_s == 0.035
+    jobs.close()

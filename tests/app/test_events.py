@@ -1,6 +1,5 @@
 import json
 import threading
-import time
 from typing import NamedTuple
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from app import waiting
 from app.routes import events
 from model.errors import StoreUnavailable
+from tests.waiting import until
 
 ASYNC = {"Prefer": "respond-async"}
 PATIENCE_S = 30
@@ -66,9 +66,8 @@ class Follower(threading.Thread):
 
 def until_followed(client, path, count=1):
     job_id = path.rpartition("/")[2]
-    until = time.monotonic() + PATIENCE_S
-    while len(client.app.state.service.waiters._events.get(job_id, ())) < count:
-        assert time.monotonic() < until
+    followers = client.app.state.service.waiters._events
+    until(lambda: len(followers.get(job_id, ())) >= count)
 
 
 def test_a_job_from_beginning_to_end(client, accept, busy, go_on):
@@ -127,9 +126,8 @@ def test_tells_of_the_queue_and_of_a_cancellation(client, accept, busy, monkeypa
     follower = Follower(client, second)
     until_followed(client, second)
     client.delete(first)
-    until = time.monotonic() + PATIENCE_S
-    while client.app.state.service.waiters._positions._of.get(second.rpartition("/")[2]) != 0:
-        assert time.monotonic() < until
+    positions, job_id = client.app.state.service.waiters._positions, second.rpartition("/")[2]
+    until(lambda: positions._of.get(job_id) == 0)
     client.delete(second)
     states = [(event.job["status"], event.job["position"]) for event in follower.events]
     assert states[0] == ("queued", 1)

@@ -1,12 +1,12 @@
 import hashlib
 import json
 import threading
-import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from model.errors import StorageUnavailable, StoreUnavailable
+from tests.waiting import until
 from worker.housekeeping import Housekeeper
 from worker.jobs import Output
 
@@ -35,9 +35,8 @@ def test_reports_progress_tile_by_tile(client, mask_file, synthesizer, go_on):
         "/synthesize", files=mask_file, data={"organ": "kidney", "n": 2}, headers=ASYNC
     )
     assert second_tile.wait(30)
-    until = time.monotonic() + 30
-    while not (job := client.get(accepted.headers["Location"]).json())["outputs"]:
-        assert time.monotonic() < until
+    until(lambda: client.get(accepted.headers["Location"]).json()["outputs"])
+    job = client.get(accepted.headers["Location"]).json()
     assert job["status"] == "running"
     assert job["progress"] == {"done": 1, "total": 2, "unit": "tiles"}
     assert client.get(job["outputs"][0]["href"]).status_code == 200
@@ -263,9 +262,7 @@ def test_a_waiting_request_learns_of_the_cancellation(client, mask_file, busy):
 
     waiting = threading.Thread(target=wait)
     waiting.start()
-    until = time.monotonic() + 30
-    while not (queued := service.jobs.queued()):
-        assert time.monotonic() < until
+    queued = until(lambda: service.jobs.queued())
     client.delete(f"/jobs/{queued[0]}")
     waiting.join(30)
     (answer,) = answers

@@ -1,6 +1,6 @@
-import time
-
 import pytest
+
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -14,9 +14,8 @@ def job(client, mask_file) -> dict:
 def dataset(client) -> dict:
     """A finished dataset of one tile."""
     accepted = client.post("/datasets", json={"count": 1, "width": 64, "height": 64})
-    path, until = accepted.headers["Location"], time.monotonic() + 30
-    while client.get(path).json()["status"] != "succeeded":
-        assert time.monotonic() < until
+    path = accepted.headers["Location"]
+    until(lambda: client.get(path).json()["status"] == "succeeded")
     return accepted.json()
 
 

@@ -69,7 +69,8 @@ def test_other_refusals_before_the_route(start, mask_file):
 
 
 def test_counts_jobs(client, samples, mask_file, synthesizer):
-    client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
+    before = samples()("sian_tiles_total", worker="local") or 0
+    client.post("/synthesize", files=mask_file, data={"organ": "kidney", "n": 3})
 
     def refuse(made):
         raise MaskBinary("All nuclei share one value.")
@@ -82,7 +83,7 @@ def test_counts_jobs(client, samples, mask_file, synthesizer):
     assert value("sian_job_records", state="failed") == 1
     assert value("sian_job_records", state="queued") == value("sian_queue_depth") == 0
     assert value("sian_jobs_failed", code="mask_binary") == 1
-    assert value("sian_tiles_total", worker="local") >= 1
+    assert value("sian_tiles_total", worker="local") == before + 3
     assert value("sian_device_memory_bytes", worker="local") > 0
 
 

@@ -1,7 +1,7 @@
 import asyncio
 import signal
+import socket
 import threading
-import time
 
 import httpx2
 import pytest
@@ -11,6 +11,7 @@ from app import server
 from app.main import create_app
 from app.settings import Settings
 from model.errors import ParameterInvalid, SettingsInvalid
+from tests.waiting import until
 from worker import synthesis
 
 PATIENCE_S = 30
@@ -53,13 +54,12 @@ def serving(checkpoint, synthesizer, tmp_path, monkeypatch):
         settings = Settings.load(checkpoint=checkpoint, data_dir=tmp_path / "data", **settings)
         listener = server._bound(settings, "127.0.0.1", 0)
         app = create_app(settings)
-        this = server._Server(uvicorn.Config(app, log_config=None), app.state.service)
+        config = uvicorn.Config(app, log_config=None, forwarded_allow_ips=settings.trusted_proxies)
+        this = server._Server(config, app.state.service)
         port = listener.getsockname()[1]  # closed once it has stopped
         thread = threading.Thread(target=lambda: asyncio.run(this.serve([listener])))
         thread.start()
-        until = time.monotonic() + PATIENCE_S
-        while not this.started:
-            assert time.monotonic() < until
+        until(lambda: this.started)
         running.append((this, thread))
         return this, thread, f"http://127.0.0.1:{port}"
 
@@ -145,13 +145,14 @@ def test_a_stop_answers_who_waits_and_ends_streams(serving, mask_file, busy, go_
 
 def test_a_client_that_goes_away_takes_no_job_along(serving, mask_file, busy, go_on):
     this, _, address = serving()
-    with httpx2.Client(base_url=address, timeout=httpx2.Timeout(PATIENCE_S, read=0.05)) as client:
-        with pytest.raises(httpx2.ReadTimeout):
-            client.post("/synthesize", files=mask_file, data={"organ": "kidney"})
-        until = time.monotonic() + PATIENCE_S
-        while not (queued := this._service.jobs.queued()):
-            assert time.monotonic() < until
-        (job_id,) = queued
+    url = httpx2.URL(address)
+    request = httpx2.Request(
+        "POST", f"{address}/synthesize", files=mask_file, data={"organ": "kidney"}
+    )
+    with socket.create_connection((url.host, url.port), PATIENCE_S) as client:
+        head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+        client.sendall(f"POST /synthesize HTTP/1.1\r\n{head}\r\n".encode() + request.read())
+        (job_id,) = until(lambda: this._service.jobs.queued())
     go_on.set()
     with httpx2.Client(base_url=address, timeout=PATIENCE_S) as client:
         client.get(f"/jobs/{job_id}/events")
@@ -194,11 +195,34 @@ def test_how_it_is_run(monkeypatch, tmp_path, checkpoint, trusted):
         begun.append("app")
         return create_app(*args, **options)
 
-    monkeypatch.setattr(server.logs, "configure", lambda log_format: begun.append("log"))
+    monkeypatch.setattr(server.logs, "configure", begun.append)
     monkeypatch.setattr(server, "create_app", create)
     monkeypatch.setattr(server, "_Server", Ended)
-    settings = Settings.load(checkpoint=checkpoint, data_dir=tmp_path, trusted_proxies=trusted)
+    settings = Settings.load(
+        checkpoint=checkpoint, data_dir=tmp_path, trusted_proxies=trusted, log_format="json"
+    )
     server.run(settings, host="127.0.0.1", port=0)
-    assert begun == ["log", "app", "server"]
+    assert begun == ["json", "app", "server"]
     assert configs[0].forwarded_allow_ips == trusted
     assert issubclass(configs[0].http, server.connections.BoundedProtocol)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "limited"),
+    [("", False), ("127.0.0.1", True), ("10.0.0.0/8", False)],
+    ids=["nobody", "the proxy", "another"],
+)
+def test_only_a_trusted_proxy_says_whom_a_request_is_from(serving, mask_file, trusted, limited):
+    """By X-Forwarded-For two clients of it have a rate limit each; of anybody else it is a lie."""
+    _, _, address = serving(rate_limit="1/hour", trusted_proxies=trusted)
+    with httpx2.Client(base_url=address, timeout=PATIENCE_S) as client:
+        statuses = [
+            client.post(
+                "/synthesize",
+                files=mask_file,
+                data={"organ": "kidney"},
+                headers={"X-Forwarded-For": origin},
+            ).status_code
+            for origin in ("192.0.2.1", "192.0.2.2", "192.0.2.1")
+        ]
+    assert statuses == ([200, 200, 429] if limited else [200, 429, 429])

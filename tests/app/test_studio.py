@@ -96,3 +96,9 @@ def test_a_wheel_carries_every_file(tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {f"app/studio/{name}" for name in FILES} <= names
+    tracked = subprocess.run(
+        ["git", "ls-files", "app", "model", "training", "worker"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout.split()  # fmt: skip
+    assert len(tracked) > 200
+    assert set(tracked) <= names

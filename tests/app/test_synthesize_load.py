@@ -3,7 +3,6 @@
 import errno
 import tempfile
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,6 +14,7 @@ import app.stored_tiles
 from model.errors import MaskBinary, StorageUnavailable, StoreUnavailable
 from tests.app.checks import check_problem
 from tests.fakes import style_png
+from tests.waiting import until
 
 ASYNC = {"Prefer": "respond-async"}
 AWAY = StoreUnavailable("The store is away; try again.", retry_after_s=5)
@@ -69,9 +69,7 @@ def test_a_full_line_before_the_decoders(start, mask_file, slow_decoders, go_on)
         answers = [clients.submit(post) for _ in range(3)]
         for _ in range(2):
             assert slow_decoders.acquire(timeout=30)
-        until = time.monotonic() + 30
-        while not decoders.statistics().tasks_waiting:
-            assert time.monotonic() < until
+        until(lambda: decoders.statistics().tasks_waiting)
         refused = post()
         go_on.set()
     check_problem(refused, 429, "queue_full")

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,7 @@ SPARSE = NucleiStatistics(
 )
 
 
+@cache
 def measured(statistics: NucleiStatistics, first_seed: int, count: int = 60) -> MaskStatistics:
     return measure_masks(random_masks(statistics, count, first_seed))
 

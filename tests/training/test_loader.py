@@ -81,7 +81,8 @@ from training.sitting import alone_in
 with alone_in(Path(sys.argv[1])):
     alone = Process(0, 1, torch.device("cpu"))
     loader = batches(Numbers(), alone, batch_size=1, first_step=0, workers=2)
-    next(loader)
+    for _ in range(2):  # each worker has begun
+        next(loader)
     print("training", flush=True)
     time.sleep(60)
 """
@@ -93,11 +94,13 @@ def test_the_lock_of_a_killed_process_does_not_live_on_in_its_workers(tmp_path: 
         [sys.executable, "-c", TRAINS, str(tmp_path)], stdout=subprocess.PIPE, text=True
     )
     with process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "training\n"
-        with pytest.raises(RunBusy), alone_in(tmp_path):
-            pass
-        process.kill()
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "training\n"
+            with pytest.raises(RunBusy), alone_in(tmp_path):
+                pass
+        finally:
+            process.kill()
     with alone_in(tmp_path):
         pass
 

@@ -177,7 +177,7 @@ def test_a_non_finite_loss_stops_and_names_the_term(
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
-@pytest.mark.parametrize("log", [1, 3])
+@pytest.mark.parametrize(("log", "save"), [(1, 1), (3, 1), (1, 100), (100, 100)])
 def test_broken_weights_stop_the_run_and_are_not_saved(
     tiny_config: MakeConfig,
     slides: list[LoadedSlide],
@@ -185,6 +185,7 @@ def test_broken_weights_stop_the_run_and_are_not_saved(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     log: int,
+    save: int,
 ) -> None:
     """Also in a network that reads the colours of what it drew, as the release network does."""
 
@@ -201,9 +202,12 @@ def test_broken_weights_stop_the_run_and_are_not_saved(
     assert isinstance(config.network, NetworkConfig)
     assert config.network.encoder == "colour"
     with pytest.raises(NonFiniteLoss, match="lower learning rate"):
-        run(config, slides, vgg, tmp_path, Intervals(log=log, save=1, save_minutes=0))
-    state = load_file(tmp_path / STATE_NAME)  # the state of step 2
-    assert all(torch.isfinite(value).all() for value in state.values())
+        run(config, slides, vgg, tmp_path, Intervals(log=log, save=save, save_minutes=0))
+    if save == 1:
+        state = load_file(tmp_path / STATE_NAME)  # the state of step 2
+        assert all(torch.isfinite(value).all() for value in state.values())
+    else:
+        assert not (tmp_path / STATE_NAME).exists()
 
 
 def test_a_line_of_the_log_is_the_mean_of_all_steps_since_the_last(

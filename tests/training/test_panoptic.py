@@ -1,4 +1,4 @@
-"""Panoptic quality, AJI and AJI+ against closed forms and slow references."""
+"""Panoptic quality, AJI against closed forms and slow references."""
 
 import numpy as np
 import pytest

@@ -105,7 +105,6 @@ def test_two_processes_stop_together_resume_and_export(folder: Path) -> None:
         (["--vgg", "nowhere.safetensors"], "No VGG19 weights"),
         (["--data", "nowhere"], "no folder nowhere"),
         (["--checkpoint", "weights.json"], "give it the suffix .safetensors"),
-        (["--rotation", "any"], "366 x 366 px"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from model.errors import ParameterInvalid, StyleUnknown
+from model.errors import FileUnwritable, ParameterInvalid, StyleUnknown
 from model.formats import SUFFIXES, read_mask
 from model.images import read_image
 from model.styles import StyleBank
@@ -173,6 +173,21 @@ def test_goes_on_where_it_was_stopped_with_the_same_bytes(made, network, tmp_pat
     assert len(painted) == before
 
 
+def test_it_goes_on_after_a_kill_and_says_what_has_gone_since(network, tmp_path):
+    now = folder(tmp_path / "made", network)
+    now.make(network, lambda done: None)
+    half = now.path / "images" / ".000001.png.0011aabb.tmp"
+    half.write_bytes(b"half")
+    now.make(network, lambda done: None)
+    assert not half.exists()
+    (now.path / "masks" / "000001.png").unlink()
+    with pytest.raises(ParameterInvalid, match=r"Delete .*provenance/000001\.json"):
+        now.make(network, lambda done: None)
+    (now.path / "provenance" / "000001.json").unlink()
+    now.make(network, lambda done: None)
+    assert (now.path / "masks" / "000001.png").is_file()
+
+
 def test_a_folder_with_something_else_is_left_alone(made, network, tmp_path):
     ours = {"checkpoint_sha256": network.card.sha256}
     (tmp_path / "mine.txt").write_text("mine")
@@ -182,7 +197,7 @@ def test_a_folder_with_something_else_is_left_alone(made, network, tmp_path):
         DatasetFolder(made, replace(REQUEST, seed=6), **ours)
     with pytest.raises(ParameterInvalid, match="another checkpoint"):
         DatasetFolder(made, REQUEST, checkpoint_sha256="of another")
-    with pytest.raises(ParameterInvalid, match="cannot be written"):
+    with pytest.raises(FileUnwritable, match="cannot be written"):
         DatasetFolder(tmp_path / "mine.txt" / "below", REQUEST, **ours)
 
 

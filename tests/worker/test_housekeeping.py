@@ -10,6 +10,7 @@ from model.errors import (
     StorageUnavailable,
     StoreUnavailable,
 )
+from tests.waiting import until
 from tests.worker.records import REQUEST
 from worker.dataset.part import divide
 from worker.dataset.request import DatasetRequest
@@ -163,8 +164,7 @@ def test_goes_on_after_an_outage(jobs, artifacts, submitted, monkeypatch, caplog
         jobs, artifacts, submit=submitted.append, retention=RETENTION, forgotten=forgotten
     )
     housekeeper.start()
-    while not submitted:
-        pass
+    until(lambda: submitted)
     housekeeper.stop()
     assert submitted == ["a"]
     assert caplog.text.count("housekeeping waits: away") == 1

@@ -3,6 +3,7 @@ import threading
 import pytest
 
 from model.errors import StoreUnavailable
+from tests.waiting import until
 from worker.health import Health
 from worker.registry import Heartbeat, WorkerRecord, WorkerRegistry
 
@@ -63,8 +64,7 @@ def test_a_worker_is_no_less_alive_when_the_memory_is_full(own_redis):
 def test_a_worker_that_says_nothing_any_more_is_gone(registry, monkeypatch):
     monkeypatch.setattr("worker.registry._GONE_AFTER_S", 0.001)
     registry.put(RECORD)
-    while registry.workers():
-        pass
+    until(lambda: not registry.workers())
     assert registry.workers() == []
 
 
@@ -72,14 +72,12 @@ def test_the_heart_beats_at_once_and_when_told(registry):
     health = [Health(False, "The network is being loaded.")]
     heart = heartbeat(registry, lambda: health[0])
     heart.start()
-    while not registry.workers():
-        pass
+    until(lambda: registry.workers())
     (record,) = registry.workers()
     assert record == WorkerRecord(heart.name, health[0], "ab", "sian_up 1\n")
     health[0] = Health(True)
     heart.beat()
-    while not registry.workers()[0].health.is_ready:
-        pass
+    until(lambda: registry.workers()[0].health.is_ready)
     heart.stop()
     assert registry.workers() == []
 
@@ -95,8 +93,7 @@ def test_an_outage_is_sat_out(registry, caplog):
         heart.beat()
     sometimes.is_out = False
     heart.beat()
-    while not registry.workers():
-        pass
+    until(lambda: registry.workers())
     sometimes.is_out = True
     caplog.set_level("INFO")
     heart.stop()
@@ -119,8 +116,7 @@ def test_a_beat_that_fails_is_not_the_last(registry, caplog):
     heart.start()
     assert health_asked.wait(PATIENCE_S)
     heart.beat()
-    while not registry.workers():
-        pass
+    until(lambda: registry.workers())
     heart.stop()
     assert caplog.text.count("no heartbeat this time") == 1
 

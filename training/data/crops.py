@@ -48,7 +48,8 @@ def load_slides(slides: Sequence[Slide], *, smallest_px: int) -> list[LoadedSlid
         if min(image.shape[:2]) < smallest_px:
             raise DataInvalid(
                 f"Slide {slide.id} is {image.shape[1]} x {image.shape[0]} px; crops of this run "
-                f"need {smallest_px} px a side. Remove the slide or lower --crop."
+                f"or of its export need {smallest_px} px a side. Remove the slide, or make the "
+                "crops smaller (--crop, --rotation quarter)."
             )
         loaded.append(LoadedSlide(slide.id, slide.organ, image, slide.labels()))
     return loaded

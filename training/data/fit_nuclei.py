@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from model.errors import DataInvalid
+from model.files import write_whole
 from model.nuclei import random_mask
 from model.nuclei_measures import MaskStatistics, measure_masks
 from model.nuclei_statistics import POOLED, RANGES, NucleiStatistics
@@ -277,7 +278,7 @@ def write_parameters(path: Path, fitted: Sequence[Fitted]) -> None:
         "source": SOURCE,
         "organs": {item.organ: item.statistics.to_dict() for item in fitted},
     }
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":

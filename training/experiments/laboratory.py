@@ -72,7 +72,7 @@ class Laboratory:
 
     Raises (all methods that make something): RunUnfinished when the sitting is over, RunStopped
     when it was stopped; what is done by then is kept. ResumeMismatch when the folder keeps a run
-    of other options.
+    of other options. FileUnwritable, as when the disk is full.
     """
 
     def __init__(

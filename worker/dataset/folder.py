@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.errors import ParameterInvalid
-from model.files import whole
+from model.files import remove_partial, whole, writing
 from worker.dataset.bundle import Summary, members
 from worker.dataset.request import DatasetRequest
 from worker.dataset.tile import PROVENANCE, DatasetTile, paint, stem
@@ -37,14 +37,15 @@ class DatasetFolder:
     checkpoint_sha256: of the network that paints it.
 
     Raises:
-        ParameterInvalid: the folder cannot be written, or holds another dataset, one of another
-            checkpoint, or other files.
+        ParameterInvalid: the folder holds another dataset, one of another checkpoint, or other
+            files.
+        FileUnwritable: the folder cannot be written.
     """
 
     def __init__(self, path: Path, request: DatasetRequest, *, checkpoint_sha256: str) -> None:
         self.path, self.request = path, request
         note = json.dumps({"request": request.to_json(), "checkpoint_sha256": checkpoint_sha256})
-        try:
+        with writing(path):
             path.mkdir(parents=True, exist_ok=True)
             if not (path / _NOTE).is_file():
                 if any(path.iterdir()):
@@ -57,19 +58,19 @@ class DatasetFolder:
                     f"{path} holds another dataset, or that of another checkpoint. Ask for the "
                     "same to go on with it, or name another folder."
                 )
-        except OSError as error:
-            raise ParameterInvalid(
-                f"{path} cannot be written: {error.strerror}. Choose another folder."
-            ) from None
 
     def make(self, synthesizer: Synthesizer, advance: Callable[[int], object]) -> None:
         """Paint what is missing, then write what all tiles share.
 
         advance: told how many tiles are there, now and after every one.
 
-        Raises FileUnwritable, as when the disk is full; what is there stays, and is gone on from.
+        Raises:
+            FileUnwritable: as when the disk is full; what is there stays, and is gone on from.
+            ParameterInvalid: a file of a tile that was made before is gone.
         """
         self.request.check_styles(synthesizer.styles)
+        for folder in (self.path, *(path for path in self.path.iterdir() if path.is_dir())):
+            remove_partial(folder)
         missing = [k for k in range(self.request.count) if not self._has(k)]
         done = self.request.count - len(missing)
         advance(done)
@@ -94,7 +95,14 @@ class DatasetFolder:
             self._write(name, data)
 
     def _read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+        try:
+            return (self.path / name).read_bytes()
+        except OSError as error:
+            tile = Path(name).stem
+            raise ParameterInvalid(
+                f"{self.path / name} cannot be read: {error.strerror}. Delete "
+                f"{self.path / PROVENANCE / tile}.json, and the same command makes the tile again."
+            ) from None
 
     def _write(self, name: str, data: bytes) -> None:
         self._write_all(name, iter([data]))

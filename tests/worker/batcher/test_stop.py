@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import OutOfMemory
+from tests.waiting import until
 from tests.worker.benches import PATIENCE_S, Bench, FakeDevice, NoMemory, outcome
 from worker.batcher import DeviceLost
 from worker.waiting import Stopped
@@ -58,8 +59,7 @@ def test_a_stop_that_finds_the_device_stalled_does_not_wait_for_it(bench):
     b = bench(stall_s=0.01)
     stuck = b.busy_with(0)
     waiting = b.submit(1)
-    while not b.batcher.is_stalled:
-        threading.Event().wait(0.001)
+    until(lambda: b.batcher.is_stalled)
     b.batcher.stop()
     assert isinstance(outcome(stuck), DeviceLost)
     assert isinstance(outcome(waiting), Stopped)
