@@ -4,119 +4,30 @@
 
 The released checkpoint and 256 x 256 tiles, without HTTP: jobs go through SqliteJobs, Artifacts
 and a LocalQueue as in ``sian serve``. What is compared is measured in turns, round after round,
-so that whatever else the machine does meets all of it; a row gives the median of the rounds and
-their spread. Writes benchmarks/results/batching.json.
+each time another one first, so that whatever else the machine does meets all of it; a row gives
+the median of the rounds and their spread. Writes benchmarks/results/batching.json.
 """
 
 import json
 import os
 import statistics
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from benchmarks.common.command import recorded_command
+from benchmarks.common.no_http import SIDE_PX, Service, running
+from benchmarks.common.rounds import in_turns, latencies, ratios, seconds, spread
 from benchmarks.serve import ROOT, label_mask
 from training.results import write_results
 from worker import metrics, synthesis
-from worker.artifacts import Artifacts
-from worker.engine import Engine
-from worker.inputs import MASK
-from worker.jobs import JobState, new_job_id
-from worker.queue import LocalQueue
-from worker.request import SynthesisRequest, sha256
-from worker.sqlite_jobs import SqliteJobs
-from worker.style import Style
 
 RESULT = Path(__file__).parent / "results" / "batching.json"
 CHECKPOINT = ROOT / "checkpoints" / "sian-release.safetensors"
-SIDE_PX = 256
-PATIENCE_S = 600.0
-
-
-class Service:
-    """The service without HTTP."""
-
-    def __init__(self, engine: Engine, jobs: SqliteJobs, artifacts: Artifacts) -> None:
-        self._jobs, self._artifacts = jobs, artifacts
-        self._queue = LocalQueue(engine, jobs, on_failure=lambda error: None)
-        self._changed = threading.Condition()
-        self._mask = label_mask(SIDE_PX)
-        jobs.on_change = self._notify
-        self._queue.start()
-        with self._changed:
-            while not engine.health().is_ready:
-                self._changed.wait(0.1)
-
-    def stop(self) -> None:
-        self._queue.stop()
-        self._jobs.close()
-
-    def synthesize(self, seeds: Sequence[int], *, at_a_time: int) -> list[float]:
-        """One job a seed, so many at a time; seconds that each took."""
-        clients = threading.BoundedSemaphore(at_a_time)
-        latencies_s: list[float] = []
-
-        def client(seed: int) -> None:
-            with clients:
-                latencies_s.append(self._synthesize(seed))
-
-        threads = [threading.Thread(target=client, args=[seed]) for seed in seeds]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        return latencies_s
-
-    def _synthesize(self, seed: int) -> float:
-        request = SynthesisRequest(sha256(self._mask), Style(name="kidney"), seed)
-        job_id = new_job_id()
-        began = time.perf_counter()
-        self._artifacts.put(job_id, MASK, self._mask)
-        self._jobs.create(job_id, request, limit=1000)
-        self._queue.submit(job_id)
-        with self._changed:
-            if not self._changed.wait_for(
-                lambda: self._jobs.get(job_id).is_finished, timeout=PATIENCE_S
-            ):
-                raise RuntimeError("a job does not end")
-        took_s = time.perf_counter() - began
-        if self._jobs.get(job_id).state is not JobState.SUCCEEDED:
-            raise RuntimeError(f"a job failed: {self._jobs.get(job_id).failure}")
-        return took_s
-
-    def _notify(self, job_id: str) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-
-@contextmanager
-def running(synthesizer: Any) -> Iterator[Service]:
-    with tempfile.TemporaryDirectory() as folder:
-        jobs = SqliteJobs(Path(folder) / "jobs.sqlite")
-        artifacts = Artifacts(Path(folder) / "artifacts")
-        service = Service(Engine(lambda: synthesizer, jobs, artifacts), jobs, artifacts)
-        try:
-            yield service
-        finally:
-            service.stop()
-
-
-def seconds(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
-
-
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, and what half of the values lie between."""
-    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
-    return {"median": round(middle, 4), "q1": round(low, 4), "q3": round(high, 4)}
+MAX_BATCH = 8
 
 
 def batching(synthesizer: Any) -> Any:
@@ -133,26 +44,58 @@ def batching(synthesizer: Any) -> Any:
     )
 
 
+def whole_batches(tiles: int) -> int:
+    """Raises BadParameter for tiles that leave the last batch partly filled: it takes as long as a
+    full one, and the tiles a second of the batches would be too few."""
+    if tiles % MAX_BATCH:
+        raise typer.BadParameter(f"{tiles} is no multiple of {MAX_BATCH}, the size of a batch.")
+    return tiles
+
+
+def paint_in_batches(painter: Any, labels: Any, style: Any, tiles: int) -> None:
+    """So many tiles of one mask in full batches. ``tiles``: see ``whole_batches``."""
+    whole_batches(tiles)
+    for first in range(0, tiles, MAX_BATCH):
+        seeds = range(first, first + MAX_BATCH)
+        painter.paint([painter.prepare(labels, style, seed=seed) for seed in seeds])
+
+
+class Took(NamedTuple):
+    """Seconds on the clock, and of all threads together."""
+
+    wall_s: float
+    cpu_s: float
+
+
 def compare_one_at_a_time(synthesizer: Any, service: Service, labels: Any, rounds: int) -> Any:
     """Bare call and whole job, in turns."""
     style = synthesizer.styles.pick("kidney", 0)
-    bare_s, job_s, bare_cpu_s, job_cpu_s = [], [], [], []
-    for seed in range(rounds):
+
+    def took(work: Callable[[], object]) -> Took:
         began_cpu_s = time.process_time()
-        bare_s.append(seconds(lambda seed=seed: synthesizer.synthesize(labels, style, seed=seed)))
-        between_cpu_s = time.process_time()
-        job_s += service.synthesize([seed], at_a_time=1)
-        bare_cpu_s.append(between_cpu_s - began_cpu_s)
-        job_cpu_s.append(time.process_time() - between_cpu_s)
+        return Took(seconds(work), time.process_time() - began_cpu_s)
+
+    measured = in_turns(
+        {
+            "bare": lambda seed: took(lambda: synthesizer.synthesize(labels, style, seed=seed)),
+            "engine": lambda seed: took(lambda: service.synthesize([seed], at_a_time=1)),
+        },
+        rounds,
+    )
+    return _one_at_a_time_row(measured["bare"], measured["engine"])
+
+
+def _one_at_a_time_row(bare: Sequence[Took], engine: Sequence[Took]) -> dict[str, Any]:
+    bare_s, engine_s = [took.wall_s for took in bare], [took.wall_s for took in engine]
     return {
         "what": "one at a time",
-        "tiles": rounds,
+        "tiles": len(bare),
         "bare_s": spread(bare_s),
-        "engine_s": spread(job_s),
-        "bare_cpu_s": spread(bare_cpu_s),
-        "engine_cpu_s": spread(job_cpu_s),
-        "ratio_of_p50": round(statistics.median(job_s) / statistics.median(bare_s), 3),
-        "ratio_in_turns": spread([job / bare for job, bare in zip(job_s, bare_s, strict=True)]),
+        "engine_s": spread(engine_s),
+        "bare_cpu_s": spread([took.cpu_s for took in bare]),
+        "engine_cpu_s": spread([took.cpu_s for took in engine]),
+        "ratio_of_p50": round(statistics.median(engine_s) / statistics.median(bare_s), 3),
+        "ratio_in_turns": spread(ratios(engine_s, bare_s)),
     }
 
 
@@ -160,15 +103,25 @@ def overhead(synthesizer: Any, service: Service, labels: Any, rounds: int) -> An
     """A whole job whose network takes no time, less what the bare call prepares, in turns."""
     style = synthesizer.styles.pick("kidney", 0)
     image_u8 = synthesizer.synthesize(labels, style, seed=0)
-    prepare_s, job_s = [], []
+
+    def prepare_s(seed: int) -> float:
+        return seconds(lambda: synthesizer.prepare(labels, style, seed=seed))
+
+    def job_s(seed: int) -> float:
+        return service.synthesize([seed], at_a_time=1)[0]
+
     synthesizer.paint = lambda tiles, **options: [image_u8 for _ in tiles]
-    for seed in range(rounds):
-        prepare_s.append(seconds(lambda seed=seed: synthesizer.prepare(labels, style, seed=seed)))
-        job_s += service.synthesize([seed], at_a_time=1)
-    del synthesizer.paint
+    try:
+        measured = in_turns({"prepare": prepare_s, "engine": job_s}, rounds)
+    finally:
+        del synthesizer.paint
+    return _overhead_row(measured["prepare"], measured["engine"])
+
+
+def _overhead_row(prepare_s: Sequence[float], job_s: Sequence[float]) -> dict[str, Any]:
     return {
         "what": "one at a time, without the network",
-        "tiles": rounds,
+        "tiles": len(job_s),
         "prepare_s": spread(prepare_s),
         "engine_s": spread(job_s),
         "overhead_s": spread([j - p for j, p in zip(job_s, prepare_s, strict=True)]),
@@ -181,42 +134,30 @@ def compare_throughput(
     """Tiles per second: bare one after another, side by side and in batches of eight; and sixteen
     jobs at a time."""
     style = synthesizer.styles.pick("kidney", 0)
-
-    def bare() -> None:
-        for seed in range(tiles):
-            synthesizer.synthesize(labels, style, seed=seed)
-
-    def painted_by(painter: Any) -> None:
-        for first in range(0, tiles, painter.max_batch):
-            painter.paint(
-                [
-                    painter.prepare(labels, style, seed=seed)
-                    for seed in range(first, first + painter.max_batch)
-                ]
-            )
-
     in_batches = batching(synthesizer)
     ways: dict[str, Callable[[], object]] = {
-        "bare": bare,
+        "bare": lambda: [synthesizer.synthesize(labels, style, seed=seed) for seed in range(tiles)],
         "engine": lambda: service.synthesize(range(tiles), at_a_time=16),
-        "side_by_side": lambda: painted_by(synthesizer),
-        "batched": lambda: painted_by(in_batches),
+        "side_by_side": lambda: paint_in_batches(synthesizer, labels, style, tiles),
+        "batched": lambda: paint_in_batches(in_batches, labels, style, tiles),
     }
-    rates: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            rates[name].append(tiles / seconds(way))
-    ratios = {
-        name: [e / b for e, b in zip(rates["engine"], rates[name], strict=True)]
-        for name in ways
-        if name != "engine"
-    }
+
+    def rate(way: Callable[[], object]) -> Callable[[int], float]:
+        return lambda number: tiles / seconds(way)
+
+    measured = in_turns({name: rate(way) for name, way in ways.items()}, rounds)
+    return _throughput_row(measured, tiles)
+
+
+def _throughput_row(rates: Mapping[str, Sequence[float]], tiles: int) -> dict[str, Any]:
+    """rates: tiles per second of each way, round by round."""
+    others = {name: values for name, values in rates.items() if name != "engine"}
     return {
         "what": "sixteen at a time, tiles per second",
         "tiles": tiles,
-        "rounds": rounds,
+        "rounds": len(rates["engine"]),
         **{name: spread(values) for name, values in rates.items()},
-        **{f"engine_to_{name}": spread(values) for name, values in ratios.items()},
+        **{f"engine_to_{k}": spread(ratios(rates["engine"], v)) for k, v in others.items()},
     }
 
 
@@ -227,28 +168,35 @@ def compare_side_by_side(synthesizer: Any, side: int, rounds: int) -> Any:
     labels = read_mask(label_mask(max(side, SIDE_PX)))[:side, :side]
     style = synthesizer.styles.pick("kidney", 0)
     inputs = [synthesizer.prepare(labels, style, seed=seed) for seed in range(4)]
-    ratios = []
-    for _ in range(rounds + 1):  # the first to warm up
-        one_by_one_s = seconds(lambda: [synthesizer.paint([each]) for each in inputs])
-        ratios.append(one_by_one_s / seconds(lambda: synthesizer.paint(inputs)))
+
+    def one_by_one() -> None:
+        for each in inputs:
+            synthesizer.paint([each])
+
+    measured = in_turns(
+        {
+            "one by one": lambda number: seconds(one_by_one),
+            "side by side": lambda number: seconds(lambda: synthesizer.paint(inputs)),
+        },
+        rounds,
+    )
     return {
         "what": f"side by side, {side} px",
         "at_once": synthesizer.at_once(inputs[0].shape),
         "rounds": rounds,
-        "speed_to_one_by_one": spread(ratios[1:]),
+        "speed_to_one_by_one": spread(ratios(measured["one by one"], measured["side by side"])),
     }
 
 
 def mean_batch(service: Service, jobs: int) -> Any:
     """How many tiles went to the device together, with so many jobs of one tile at once."""
+    count_before, total_before = batches()
+    latencies_s = service.synthesize(range(jobs), at_a_time=jobs)
     count, total = batches()
-    latencies_s = sorted(service.synthesize(range(jobs), at_a_time=jobs))
-    count, total = batches()[0] - count, batches()[1] - total
     return {
         "what": f"{jobs} jobs of one tile at once",
-        "mean_batch": round(total / count, 2),
-        "p50_s": round(latencies_s[len(latencies_s) // 2], 2),
-        "p99_s": round(latencies_s[int(0.99 * len(latencies_s))], 2),
+        "mean_batch": round((total - total_before) / (count - count_before), 2),
+        **latencies(latencies_s, 99),
     }
 
 
@@ -259,14 +207,18 @@ def batches() -> tuple[float, float]:
 
 
 def main(
+    context: typer.Context,
     threads: Annotated[int, typer.Option(help="CPU threads of the network.")] = os.cpu_count() or 1,
     singles: Annotated[int, typer.Option(min=2, help="Tiles made one at a time.")] = 40,
     rounds: Annotated[int, typer.Option(min=2, help="Rounds of throughput.")] = 5,
-    tiles: Annotated[int, typer.Option(min=16, help="Tiles in a round.")] = 32,
+    tiles: Annotated[
+        int,
+        typer.Option(min=16, callback=whole_batches, help="Tiles in a round, in batches of 8."),
+    ] = 32,
     out: Annotated[Path, typer.Option(help="Where the result goes.")] = RESULT,
 ) -> None:
     """Measure the engine and write the result."""
-    synthesizer = synthesis.load(CHECKPOINT, device="cpu", threads=threads)
+    synthesizer = synthesis.load(CHECKPOINT, device="cpu", threads=threads, max_batch=MAX_BATCH)
     from model.formats import read_mask
 
     labels = read_mask(label_mask(SIDE_PX))
@@ -279,7 +231,7 @@ def main(
             mean_batch(service, 64),
             *(compare_side_by_side(synthesizer, side, rounds) for side in (64, 128, 256, 512)),
         ]
-    command = f"python -m benchmarks.batching --singles {singles} --rounds {rounds} --tiles {tiles}"
+    command = recorded_command("benchmarks.batching", context)
     load = [round(average, 1) for average in os.getloadavg()[:2]]
     write_results(out, rows, command=command, threads=threads, load_average_1_5_min=load)
     print(json.dumps(rows, indent=2))

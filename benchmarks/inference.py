@@ -3,9 +3,11 @@
     python -m benchmarks.inference --device cuda
 
 One pass of the generator over a batch of tiles whose maps, style vectors and noise are on the
-device. The contenders take turns, round after round; a row gives the median of the rounds and
-their spread, the operations of convolutions and matrix products a second, and the share of what a
-large matrix product in bf16 reaches on the same device in the same run. ``fp32``: no TF32 either.
+device. The contenders and a large matrix product take turns, round after round and each time
+another one first; a row gives the median of the rounds and their spread, the operations of
+convolutions and matrix products a second, and what share that is of the product's in the same
+round, as median and quartiles. The product is in bf16 where the device is fast in it, else in fp32;
+``fp32``: no TF32 either.
 Writes benchmarks/results/inference.json.
 """
 
@@ -22,6 +24,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.common.command import recorded_command
+from benchmarks.common.rounds import ratios, rotated, spread
 from model.device import Precision, computing_in
 from model.pixels import channels_last, place
 from training.methods import METHODS
@@ -92,16 +96,32 @@ def timed(act: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-def matmul_tflop_s(
-    device: torch.device, precision: Precision, side: int, repeats: int = 10
-) -> float:
-    """What a product of two matrices of random numbers reaches, of this side: median."""
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
-    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-    for _ in range(3):
-        a @ b
-    seconds = [timed(lambda: a @ b, device) for _ in range(repeats)]
-    return 2 * side**3 / statistics.median(seconds) / 1e12
+class MatrixProduct:
+    """A product of two matrices of random numbers: what the device reaches at best."""
+
+    def __init__(self, device: torch.device, precision: Precision, side: int) -> None:
+        dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
+        self.precision, self.side, self._device = precision, side, device
+        self._a, self._b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+        self.rates: list[float] = []
+
+    def warm_up(self) -> None:
+        """Chooses kernels."""
+        for _ in range(3):
+            self._multiply()
+
+    def round(self, passes: int) -> None:
+        """TFLOP a second over so many products, after one to warm up."""
+        self._multiply()
+        seconds = timed(lambda: [self._multiply() for _ in range(passes)], self._device)
+        self.rates.append(passes * 2 * self.side**3 / seconds / 1e12)
+
+    def facts(self) -> dict[str, Any]:
+        """For the result file: what was multiplied, and the spread of the rounds."""
+        return {"precision": self.precision, "side": self.side, "tflop_per_s": spread(self.rates)}
+
+    def _multiply(self) -> Tensor:
+        return self._a @ self._b
 
 
 def prepare(device: torch.device) -> None:
@@ -114,6 +134,7 @@ def prepare(device: torch.device) -> None:
 
 
 def main(
+    context: typer.Context,
     device: Annotated[Literal["cpu", "cuda"], typer.Option(help="Where to draw.")] = "cpu",
     width: Annotated[int, typer.Option(min=8, help="Filters of the last block.")] = 64,
     side: Annotated[int, typer.Option(min=64, help="Side of the tiles in pixels.")] = 256,
@@ -128,68 +149,75 @@ def main(
     chosen = torch.device(device)
     prepare(chosen)
     fast: Precision = "bf16" if has_fast_bf16(chosen) else "fp32"
-    peak = matmul_tflop_s(chosen, fast, matmul_side)
-
-    def contenders_of(precision: Precision, *, compiled: bool) -> list[Contender]:
-        return [
-            Contender(
-                method, precision,
-                width=width, side=side, batch=batch, device=chosen, compiled=compiled,
-            )
-            for method in METHOD_NAMES
-        ]  # fmt: skip
+    product = MatrixProduct(chosen, fast, matmul_side)
+    shape: dict[str, Any] = {"width": width, "side": side, "batch": batch, "device": chosen}
+    facts = {"width": width, "side_px": side, "batch": batch, "rounds": rounds, "passes": passes}
 
     def measured(contenders: Sequence[Contender]) -> list[dict[str, Any]]:
-        rows = race(contenders, rounds, passes, peak)
-        write_results(
-            out, rows, threads=torch.get_num_threads(),
-            command="python -m benchmarks.inference "
-            f"--device {device} --width {width} --batch {batch}",
-            device=torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else "cpu",
-            torch=torch.__version__, width=width, side_px=side, batch=batch, rounds=rounds,
-            matmul={"precision": fast, "side": matmul_side, "tflop_per_s": round(peak, 3)},
-        )  # fmt: skip
+        rows = race(contenders, product, rounds, passes)
+        command = recorded_command("benchmarks.inference", context)
+        _write(out, rows, chosen, command=command, matmul=product.facts(), **facts)
         return rows
 
-    contenders = contenders_of("fp32", compiled=False)
-    contenders += contenders_of(fast, compiled=False) if fast != "fp32" else []
+    contenders = _contenders("fp32", **shape)
+    contenders += _contenders(fast, **shape) if fast != "fp32" else []
     rows = measured(contenders)
     if compiled:  # which takes minutes and may fail: what there is without it has been written
-        rows = measured([*contenders, *contenders_of(fast, compiled=True)])
+        rows = measured([*contenders, *_contenders(fast, compiled=True, **shape)])
     table = Table(*rows[0])
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     Console().print(table)
 
 
+def _contenders(precision: Precision, **options: Any) -> list[Contender]:
+    return [Contender(method, precision, **options) for method in METHOD_NAMES]
+
+
+def _write(
+    out: Path, rows: Sequence[dict[str, Any]], device: torch.device, *, command: str, **facts: Any
+) -> None:
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    threads = torch.get_num_threads()
+    write_results(
+        out, rows, command=command, threads=threads, device=name, torch=torch.__version__, **facts
+    )
+
+
 def race(
-    contenders: Sequence[Contender], rounds: int, passes: int, peak_tflop_s: float
+    contenders: Sequence[Contender], product: MatrixProduct, rounds: int, passes: int
 ) -> list[dict[str, Any]]:
-    """The rows of all, in turns, and against the first one."""
-    for contender in contenders:
-        contender.rates.clear()
-        contender.warm_up()
-    for _ in range(rounds):
-        for contender in contenders:
-            contender.round(passes)
-    return [_row(contender, contenders[0].rates, peak_tflop_s) for contender in contenders]
+    """The rows of all, in turns with the product, and against the first one."""
+    racing: list[Contender | MatrixProduct] = [*contenders, product]
+    for each in racing:
+        each.rates.clear()
+        each.warm_up()
+    for number in range(rounds):
+        for each in rotated(racing, number):
+            each.round(passes)
+    return [_row(contender, contenders[0].rates, product.rates) for contender in contenders]
 
 
-def _row(contender: Contender, reference: list[float], peak_tflop_s: float) -> dict[str, Any]:
-    rate = statistics.median(contender.rates)
-    tflop_s = rate * contender.gflop_per_tile / 1e3
-    ratios = [a / b for a, b in zip(contender.rates, reference, strict=True)]
+def _row(
+    contender: Contender, reference: Sequence[float], product_tflop_s: Sequence[float]
+) -> dict[str, Any]:
+    """reference: tiles a second of the first contender; both lists round by round."""
+    rates = contender.rates
+    tflop_s = [rate * contender.gflop_per_tile / 1e3 for rate in rates]
+    share = spread(ratios(tflop_s, product_tflop_s))
     return {
         "method": contender.method,
         "precision": contender.precision,
         "compiled": contender.compiled,
-        "tiles_per_second": round(rate, 3),
-        "slowest_round": round(min(contender.rates), 3),
-        "fastest_round": round(max(contender.rates), 3),
+        "tiles_per_second": round(statistics.median(rates), 3),
+        "slowest_round": round(min(rates), 3),
+        "fastest_round": round(max(rates), 3),
         "gflop_per_tile": round(contender.gflop_per_tile, 2),
-        "tflop_per_s": round(tflop_s, 3),
-        "share_of_matmul": round(tflop_s / peak_tflop_s, 3),
-        "ratio_to_spade_fp32": round(statistics.median(ratios), 3),
+        "tflop_per_s": round(statistics.median(tflop_s), 3),
+        "share_of_matmul": share["median"],
+        "share_of_matmul_q1": share["q1"],
+        "share_of_matmul_q3": share["q3"],
+        "ratio_to_spade_fp32": round(statistics.median(ratios(rates, reference)), 3),
     }
 
 

@@ -20,6 +20,8 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.common.command import recorded_command
+from benchmarks.common.environment import own_environment
 from benchmarks.serve import ROOT
 from training.results import write_results
 
@@ -38,7 +40,7 @@ def measure(folder: Path, side: int, limit_mib: int, *, painting: bool) -> dict[
     mask, tile = folder / f"mask-{side}.tif", folder / f"tile-{side}.{suffix}"
     sian = [sys.executable, "-m", "app.cli"]
     drawn = ["masks", "--organ", "kidney", "--size", str(side), "--seed", "1", "--out", str(mask)]
-    subprocess.run([*sian, *drawn], cwd=ROOT, check=True)
+    subprocess.run([*sian, *drawn], cwd=ROOT, env=own_environment(), check=True)
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (limit_mib * 2**20,) * 2)
@@ -60,7 +62,7 @@ def measure(folder: Path, side: int, limit_mib: int, *, painting: bool) -> dict[
 def run(command: list[str], limit: Callable[[], None]) -> tuple[float, int]:
     """Seconds, and peak resident memory in MiB."""
     began = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, preexec_fn=limit)
+    process = subprocess.Popen(command, cwd=ROOT, env=own_environment(), preexec_fn=limit)
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         raise RuntimeError(f"{' '.join(command)} ended with status {status}")
@@ -68,6 +70,7 @@ def run(command: list[str], limit: Callable[[], None]) -> tuple[float, int]:
 
 
 def main(
+    context: typer.Context,
     sides: Annotated[str, typer.Option(help="Pixels, comma separated.")] = SIDES,
     limit_mib: Annotated[int, typer.Option(help="What a process may have.")] = 4000,
     painting: Annotated[bool, typer.Option(help="Or read the masks only.")] = True,
@@ -79,8 +82,7 @@ def main(
         for side in map(int, sides.split(",")):
             rows.append(measure(Path(folder), side, limit_mib, painting=painting))
             print(json.dumps(rows[-1]), flush=True)
-    command = f"python -m benchmarks.large_mask --sides {sides} --limit-mib {limit_mib}"
-    command += "" if painting else " --no-painting"
+    command = recorded_command("benchmarks.large_mask", context)
     load = [round(average, 1) for average in os.getloadavg()[:2]]
     write_results(
         out, rows, command=command, threads=os.cpu_count() or 1, limit_mib=limit_mib,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import redis
 import typer
 
+from benchmarks.common.command import recorded_command
 from tests.redis_server import RedisServer
 from training.results import write_results
 from worker.jobs import Output, new_job_id
@@ -23,12 +24,14 @@ SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 
 
 def main(
+    context: typer.Context,
     jobs: Annotated[int, typer.Option(help="How many to take the mean of.")] = 2000,
     out: Annotated[Path, typer.Option(help="Where the result goes.")] = RESULT,
 ) -> None:
     """Measure and write the result."""
     rows = [measure(jobs, tiles) for tiles in (1, 16)]
-    write_results(out, rows, command="python -m benchmarks.redis_memory", threads=1)
+    command = recorded_command("benchmarks.redis_memory", context)
+    write_results(out, rows, command=command, threads=1)
     for row in rows:
         print(row)
 

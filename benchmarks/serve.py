@@ -9,7 +9,6 @@ the server's process: after the 256 x 256 tiles, and of a second server after 10
 
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,9 @@ import numpy as np
 import typer
 from PIL import Image
 
+from benchmarks.common.command import recorded_command
+from benchmarks.common.environment import own_environment
+from benchmarks.common.rounds import latencies
 from model.formats import write_mask
 from training.results import write_results
 
@@ -41,7 +43,7 @@ def running_server(port: int) -> Iterator[subprocess.Popen[bytes]]:
         process = subprocess.Popen(
             [sys.executable, "-m", "app.cli", "serve", "--port", str(port)],
             cwd=ROOT,
-            env={**os.environ, "SIAN_DATA_DIR": data_dir, "SIAN_RESPONSE_WAIT_S": str(TIMEOUT_S)},
+            env=own_environment(SIAN_DATA_DIR=data_dir, SIAN_RESPONSE_WAIT_S=str(TIMEOUT_S)),
             stderr=subprocess.DEVNULL,
         )
         try:
@@ -119,18 +121,18 @@ def measure(port: int, side: int, tiles: int, warm_up: int) -> dict[str, Any]:
         first_tile_s = time.perf_counter() - began
         for seed in range(warm_up):
             synthesize_s(port, mask, seed)
-        latencies_s = sorted(synthesize_s(port, mask, seed) for seed in range(tiles))
+        latencies_s = [synthesize_s(port, mask, seed) for seed in range(tiles)]
         return {
             "side_px": side,
             "tiles": tiles,
             "first_tile_s": round(first_tile_s, 2),
-            "p50_s": round(statistics.median(latencies_s), 3),
-            "p95_s": round(latencies_s[min(tiles - 1, int(0.95 * tiles))], 3),
+            **latencies(latencies_s, 95),
             "peak_rss_mb": round(peak_mb(process)),
         }
 
 
 def main(
+    context: typer.Context,
     port: Annotated[int, typer.Option(help="A free port.")] = 8765,
     tiles: Annotated[int, typer.Option(min=1, help="Tiles of 256 px that are timed.")] = 40,
     large_tiles: Annotated[int, typer.Option(min=1, help="Tiles of 1024 px that are timed.")] = 3,
@@ -141,8 +143,8 @@ def main(
         measure(port, 256, tiles, warm_up=3),
         measure(port, 1024, large_tiles, warm_up=0),
     ]
-    threads = os.cpu_count() or 1
-    write_results(out, rows, command="python -m benchmarks.serve", threads=threads)
+    command = recorded_command("benchmarks.serve", context)
+    write_results(out, rows, command=command, threads=os.cpu_count() or 1)
     print(json.dumps(rows, indent=2))
 
 

@@ -6,7 +6,8 @@
 The released checkpoint and 256 x 256 tiles. Three servers take turns, round after round, each
 started anew and stopped again, so that whatever else the machine does meets all of them: ``sian
 serve``, LitServe with the same model and its batching on (litserve_peer.py), and the bare
-Synthesizer in this process. A row gives the median of the rounds and their spread. Writes
+Synthesizer in this process. Another one begins each round, and each is warmed up first in every
+way that is measured. A row gives the median of the rounds and their spread. Writes
 benchmarks/results/service.json.
 """
 
@@ -21,22 +22,35 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from benchmarks.batching import CHECKPOINT, SIDE_PX, batching, spread
+from benchmarks.batching import (
+    CHECKPOINT,
+    MAX_BATCH,
+    batching,
+    paint_in_batches,
+    whole_batches,
+)
+from benchmarks.common.command import recorded_command
+from benchmarks.common.environment import own_environment
+from benchmarks.common.no_http import SIDE_PX
+from benchmarks.common.rounds import in_turns, percentile, ratios, seconds, spread
 from benchmarks.serve import ROOT, TIMEOUT_S, label_mask, synthesize_s
 from training.results import write_results
 from worker import synthesis
 
 RESULT = Path(__file__).parent / "results" / "service.json"
-MAX_BATCH, MAX_WAIT_S = 8, 0.02
+MAX_WAIT_S = 0.02
 CLIENTS = 16
+WARM_UP = 3
+"""Tiles of one client before those that count; of all clients, one each."""
 
 Tile = Callable[[int], float]
 """Makes the tile of a seed; seconds it took."""
@@ -85,7 +99,7 @@ def _process(
     process = subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**os.environ, **settings},
+        env=own_environment(**settings),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -129,6 +143,17 @@ def together(tile: Tile, tiles: int) -> tuple[float, list[float]]:
         return tiles / (time.perf_counter() - began), latencies_s
 
 
+class Turn(NamedTuple):
+    """What one of the three did in a round."""
+
+    p50_s: float
+    """Of one client."""
+    tiles_per_s: float
+    """Of all clients, or in batches."""
+    latencies_s: Sequence[float]
+    """Of all clients; none of the bare network."""
+
+
 class Bare:
     """The network without a service, in this process."""
 
@@ -142,86 +167,89 @@ class Bare:
         self._labels = read_mask(label_mask(SIDE_PX))
         self._style = self._synthesizer.styles.pick("kidney", 0)
 
-    def tile(self, seed: int) -> float:
-        """One call of ``Synthesizer.synthesize``."""
-        began = time.perf_counter()
-        self._synthesizer.synthesize(self._labels, self._style, seed=seed)
-        return time.perf_counter() - began
+    def turn(self, singles: int, tiles: int) -> Turn:
+        """One tile after another, then batches that go through the network as one."""
+        one_at_a_time(self._tile, WARM_UP)
+        p50_s = statistics.median(one_at_a_time(self._tile, singles))
+        self._batched(CLIENTS)
+        return Turn(p50_s, tiles / seconds(lambda: self._batched(tiles)), ())
 
-    def batched(self, tiles: int) -> float:
-        """Tiles per second in batches that go through the network as one."""
-        began = time.perf_counter()
-        for first in range(0, tiles, MAX_BATCH):
-            inputs = [
-                self._synthesizer.prepare(self._labels, self._style, seed=first + index)
-                for index in range(MAX_BATCH)
-            ]
-            self._batching.paint(inputs)
-        return tiles / (time.perf_counter() - began)
+    def _tile(self, seed: int) -> float:
+        return seconds(lambda: self._synthesizer.synthesize(self._labels, self._style, seed=seed))
+
+    def _batched(self, tiles: int) -> None:
+        paint_in_batches(self._batching, self._labels, self._style, tiles)
 
 
-def p99(latencies_s: Sequence[float]) -> float:
-    return sorted(latencies_s)[int(0.99 * len(latencies_s))]
+def served_turn(tile: Tile, singles: int, tiles: int) -> Turn:
+    """One client, then all of them."""
+    one_at_a_time(tile, WARM_UP)
+    p50_s = statistics.median(one_at_a_time(tile, singles))
+    together(tile, CLIENTS)
+    return Turn(p50_s, *together(tile, tiles))
 
 
 def compare(threads: int, rounds: int, singles: int, tiles: int) -> list[dict[str, Any]]:
     """The servers in turns; a round is every measure of each."""
-    bare = Bare(threads)
-    bare.tile(0)
-    alone: dict[str, list[float]] = {"bare": [], "sian": [], "litserve": []}
-    rate: dict[str, list[float]] = {"bare_batched": [], "sian": [], "litserve": []}
-    tail: dict[str, list[float]] = {"sian": [], "litserve": []}
-    for number in range(rounds):
-        print(f"round {number + 1} of {rounds}", file=sys.stderr)
-        alone["bare"].append(statistics.median(one_at_a_time(bare.tile, singles)))
-        rate["bare_batched"].append(bare.batched(tiles))
-        for name, server in (("sian", sian), ("litserve", litserve)):
-            with server(free_port(), threads) as tile:
-                one_at_a_time(tile, 3)  # warm
-                alone[name].append(statistics.median(one_at_a_time(tile, singles)))
-                tiles_per_s, latencies_s = together(tile, tiles)
-                rate[name].append(tiles_per_s)
-                tail[name].append(p99(latencies_s))
+    bare, servers = Bare(threads), {"sian": sian, "litserve": litserve}
 
-    def ratio(of: list[float], to: list[float]) -> dict[str, float]:
-        return spread([a / b for a, b in zip(of, to, strict=True)])
+    def turn(name: str, number: int) -> Turn:
+        print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+        if name == "bare":
+            return bare.turn(singles, tiles)
+        with servers[name](free_port(), threads) as tile:
+            return served_turn(tile, singles, tiles)
+
+    ways = {name: partial(turn, name) for name in ("bare", *servers)}
+    # No round to warm up: servers are started anew in each, and each turn warms up.
+    return _rows(in_turns(ways, rounds, discarded=0), singles, tiles)
+
+
+def _rows(turns: Mapping[str, Sequence[Turn]], singles: int, tiles: int) -> list[dict[str, Any]]:
+    """turns: of bare, sian and litserve, round by round."""
+    alone = {name: [turn.p50_s for turn in values] for name, values in turns.items()}
+    rate = {name: [turn.tiles_per_s for turn in values] for name, values in turns.items()}
+    rate = {"bare_batched": rate.pop("bare"), **rate}
+    tail = {
+        name: [percentile(turn.latencies_s, 99) for turn in turns[name]]
+        for name in ("sian", "litserve")
+    }
+
+    def row(
+        what: str, count: int, measured: Mapping[str, Sequence[float]], *others: str
+    ) -> dict[str, Any]:
+        return {
+            "what": what,
+            "tiles": count,
+            "rounds": len(turns["sian"]),
+            **{name: spread(values) for name, values in measured.items()},
+            **{f"sian_to_{k}": spread(ratios(measured["sian"], measured[k])) for k in others},
+        }
 
     return [
-        {
-            "what": "one client, p50 in seconds",
-            "tiles": singles,
-            "rounds": rounds,
-            **{name: spread(values) for name, values in alone.items()},
-            "sian_to_bare": ratio(alone["sian"], alone["bare"]),
-        },
-        {
-            "what": f"{CLIENTS} clients, tiles per second",
-            "tiles": tiles,
-            "rounds": rounds,
-            **{name: spread(values) for name, values in rate.items()},
-            "sian_to_bare_batched": ratio(rate["sian"], rate["bare_batched"]),
-            "sian_to_litserve": ratio(rate["sian"], rate["litserve"]),
-        },
-        {
-            "what": f"{CLIENTS} clients, p99 in seconds",
-            "tiles": tiles,
-            "rounds": rounds,
-            **{name: spread(values) for name, values in tail.items()},
-            "sian_to_litserve": ratio(tail["sian"], tail["litserve"]),
-        },
+        row("one client, p50 in seconds", singles, alone, "bare"),
+        row(f"{CLIENTS} clients, tiles per second", tiles, rate, "bare_batched", "litserve"),
+        row(f"{CLIENTS} clients, p99 in seconds", tiles, tail, "litserve"),
     ]
 
 
 def main(
+    context: typer.Context,
     threads: Annotated[int, typer.Option(help="CPU threads of the network.")] = os.cpu_count() or 1,
     rounds: Annotated[int, typer.Option(min=2, help="Rounds.")] = 5,
     singles: Annotated[int, typer.Option(min=1, help="Tiles of one client in a round.")] = 20,
-    tiles: Annotated[int, typer.Option(min=100, help="Tiles of all clients in a round.")] = 128,
+    tiles: Annotated[
+        int,
+        typer.Option(
+            min=100, callback=whole_batches, help="Of all clients in a round, in batches of 8."
+        ),
+    ] = 128,
     out: Annotated[Path, typer.Option(help="Where the result goes.")] = RESULT,
 ) -> None:
     """Measure and write the result."""
     rows = compare(threads, rounds, singles, tiles)
-    write_results(out, rows, command="python -m benchmarks.service", threads=threads)
+    command = recorded_command("benchmarks.service", context)
+    write_results(out, rows, command=command, threads=threads)
     print(json.dumps(rows, indent=2))
 
 

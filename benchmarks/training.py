@@ -3,10 +3,10 @@
     python -m benchmarks.training --vgg WEIGHTS
 
 Every method takes steps on the same random crops, which are in memory: what is timed is the
-network, its losses and its optimisers. The methods take turns, round after round, so that whatever
-else the machine does meets all of them; a row gives the median of the rounds, their spread, and
-the ratio to SPADE in the same round. The loading of crops is measured by ``sian train --profile``.
-Writes benchmarks/results/training.json.
+network, its losses and its optimisers. The methods take turns, round after round and each time
+another one first, so that whatever else the machine does meets all of them; a row gives the median
+of the rounds, their spread, and the ratio to SPADE in the same round. The loading of crops is
+measured by ``sian train --profile``. Writes benchmarks/results/training.json.
 """
 
 import statistics
@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.common.command import recorded_command
+from benchmarks.common.rounds import ratios, rotated
 from training.conditions import condition_maps
 from training.config import TrainConfig
 from training.distributed import Process, start_process
@@ -93,6 +95,7 @@ def random_batch(config: TrainConfig) -> Batch:
 
 
 def main(
+    context: typer.Context,
     vgg: Annotated[Path, typer.Option(help="VGG19 weights (docs/training.md).")],
     scale: Annotated[str, typer.Option(help="Width, crops and batch: cpu or paper.")] = "cpu",
     batch: Annotated[int | None, typer.Option(min=1, help="Another number of crops.")] = None,
@@ -107,15 +110,15 @@ def main(
     process, weights = start_process(device), Vgg19.load(vgg)
     contenders = [Contender(name, scale, weights, process, batch=batch) for name in METHODS]
     with as_fast_as_possible(process.device):
-        for _ in range(rounds):
-            for contender in contenders:
+        for number in range(rounds):
+            for contender in rotated(contenders, number):
                 contender.round(steps)
     spade = next(contender for contender in contenders if contender.method == "spade")
     rows = [_row(contender, spade.rates) for contender in contenders]
     write_results(
         out,
         rows,
-        command=f"python -m benchmarks.training --scale {scale} --vgg WEIGHTS",
+        command=recorded_command("benchmarks.training", context),
         threads=torch.get_num_threads(),
         device=_name(process.device),
         rounds=rounds,
@@ -131,14 +134,13 @@ def main(
 
 def _row(contender: Contender, reference: list[float]) -> dict[str, Any]:
     rates = contender.rates
-    ratios = [rate / other for rate, other in zip(rates, reference, strict=True)]
     return {
         "method": contender.method,
         "images_per_second": round(statistics.median(rates), 3),
         "slowest_round": round(min(rates), 3),
         "fastest_round": round(max(rates), 3),
         "gflop_per_step": round(contender.gflop, 1),
-        "ratio_to_spade": round(statistics.median(ratios), 3),
+        "ratio_to_spade": round(statistics.median(ratios(rates, reference)), 3),
     }
 
 
