@@ -11,7 +11,8 @@ from pathlib import Path
 
 import redis
 
-_PATIENCE_S = 60
+from tests.waiting import PATIENCE_S
+
 _TRIES = 10
 
 
@@ -61,7 +62,7 @@ class RedisServer:
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )  # fmt: skip
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + PATIENCE_S
         # The log and not a connection: at the port may be somebody else's Redis.
         while "Ready to accept connections" not in (said := log.read_text(errors="replace")):
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -120,7 +121,7 @@ class RedisServer:
     def _end(self, how: signal.Signals) -> None:
         process = self._running()
         process.send_signal(how)
-        process.wait(_PATIENCE_S)
+        process.wait(PATIENCE_S)
         self._process = None
 
 

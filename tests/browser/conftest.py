@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.browser import chromium
 from tests.browser.studio import Studio
 from tests.processes import Server
+
+# Playwright's own patience is 5 s, less than a page may take where the processor is busy.
+expect.set_options(timeout=30_000)
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,9 @@ from tests.browser.access import NARROW, WIDE, check
 from tests.browser.studio import Studio
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["1280", "390"])
-def test_axe_finds_nothing_serious(visit, server, viewport, scheme):
-    studio = visit(server, viewport=viewport, color_scheme=scheme)
+def test_axe_finds_nothing_serious(visit, server, viewport):
+    studio = visit(server, viewport=viewport)
     page = studio.page
     check(studio)
     studio.choose("What is shown", "Mask")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from model.formats import write_mask
 from tests.compose.stack import ROOT, Stack, wait_until
+from tests.scenarios.masks import tiled
 
 MASKS = [(ROOT / "examples" / f"mask-{name}.png").read_bytes() for name in ("crowded", "spindle")]
 
@@ -78,10 +79,7 @@ def largest_mask() -> bytes:
     """1024 x 1024: an example four times in both directions."""
     with Image.open(io.BytesIO(MASKS[0])) as image:
         part = np.asarray(image).astype(np.int32)
-    copies = 1024 // part.shape[0]
-    shift = (part.max() * np.arange(copies**2)).reshape(copies, copies)
-    ids = np.kron(shift, np.ones_like(part)) + np.tile(part, (copies, copies))
-    return write_mask(np.where(np.tile(part > 0, (copies, copies)), ids, 0), "png")
+    return write_mask(tiled(part, 1024 // len(part)), "png")
 
 
 def largest_style() -> bytes:

@@ -5,7 +5,6 @@ import os
 import secrets
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,8 +12,11 @@ from typing import Any
 
 import httpx2
 
+from tests.waiting import SERVICE_PATIENCE_S, until
+
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 600.0
+PATIENCE_S = 2 * SERVICE_PATIENCE_S
+"""Containers take longer than processes."""
 _LOOK_EVERY_S = 0.25
 _FIND = "read pid others < /proc/1/task/1/children;"
 """In a container the first process is Docker's init, and its oldest child is the service."""
@@ -144,12 +146,9 @@ def running(overrides: Sequence[Path]) -> Iterator[Stack]:
         stack.down()
 
 
-def wait_until(is_so: Callable[[], bool], what: str, *, patience_s: float = PATIENCE_S) -> None:
+def wait_until(is_so: Callable[[], bool], what: str) -> None:
     """Look again and again. Raises AssertionError, which says ``what``."""
-    deadline = time.monotonic() + patience_s
-    while not is_so():
-        assert time.monotonic() < deadline, f"not within {patience_s:.0f} s: {what}"
-        time.sleep(_LOOK_EVERY_S)
+    until(is_so, what, patience_s=PATIENCE_S, every_s=_LOOK_EVERY_S)
 
 
 def versions() -> dict[str, str]:

@@ -2,7 +2,8 @@
 front end, Redis and workers."""
 
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from PIL import Image
 
 from tests.fakes import png
 from tests.processes import ROOT, LoggingProcess, Server, Worker
+from tests.scenarios.masks import tiled
+from tests.small_disk import small_disk as on_a_small_disk
 
 
 @pytest.fixture
@@ -83,12 +86,29 @@ def work(deployed: dict[str, object], processes: list[LoggingProcess]) -> Callab
 
 
 @pytest.fixture(scope="session")
+def small_disk(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Sequence[str]]:
+    """The command that runs a command with a disk so small that it gets full. Where the system
+    lets nobody mount one, that is said, and no server is blamed for not starting."""
+    command = [*on_a_small_disk(tmp_path_factory.mktemp("disk"), "100k"), "true"]
+    try:
+        subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        why = getattr(error, "stderr", None) or error
+        pytest.fail(
+            "The tests of a full disk mount one, with unshare of Linux in a user namespace of "
+            f"their own, which cannot be done here ({str(why).strip()}). Allow it: 'sudo sysctl "
+            "kernel.apparmor_restrict_unprivileged_userns=0' on Ubuntu, 'docker run "
+            "--privileged' in a container.",
+            pytrace=False,
+        )
+    return on_a_small_disk
+
+
+@pytest.fixture(scope="session")
 def nuclei() -> NDArray[np.int32]:
     """An instance mask of 256 x 256 with 56 nuclei: the thumbnails' mask, four times."""
     quarter = np.asarray(Image.open(ROOT / "worker" / "thumbnail-mask.png")).astype(np.int32)
-    mask = np.tile(quarter, (2, 2))
-    quadrant = np.arange(4).reshape(2, 2).repeat(128, axis=0).repeat(128, axis=1)
-    return np.where(mask > 0, mask + 20 * quadrant, 0).astype(np.int32)
+    return tiled(quarter, 2)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+import socket
 import zipfile
 from pathlib import Path
 
@@ -173,11 +174,14 @@ def test_errors_have_their_class(sian):
 
 
 def test_a_service_that_is_not_there(connect):
-    with (
-        connect("http://127.0.0.1:9", patience_s=0.3) as client,
-        pytest.raises(StoreUnavailable, match="cannot be reached"),
-    ):
-        client.model()
+    with socket.socket() as unheard:
+        unheard.bind(("127.0.0.1", 0))  # nobody else gets the port, and nobody listens
+        port = unheard.getsockname()[1]
+        with (
+            connect(f"http://127.0.0.1:{port}", patience_s=0.3) as client,
+            pytest.raises(StoreUnavailable, match="cannot be reached"),
+        ):
+            client.model()
 
 
 def test_api_keys(connect, serve):

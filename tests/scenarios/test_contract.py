@@ -11,7 +11,7 @@ from schemathesis import Case, GenerationMode, checks
 from schemathesis.schemas import APIOperation, BaseSchema
 
 from tests.fakes import png, style_png
-from tests.processes import Server
+from tests.processes import PATIENCE_S, Server
 
 CONFORMANCE = (
     "status_code_conformance",
@@ -24,7 +24,10 @@ EXAMPLES = settings(max_examples=15, suppress_health_check=list(HealthCheck))
 
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("contract"), response_wait_s=5, max_dataset_tiles=2)
+    # On a busy machine, too, a tile is answered with itself before the client gives up.
+    server = Server(
+        tmp_path_factory.mktemp("contract"), response_wait_s=0.8 * PATIENCE_S, max_dataset_tiles=2
+    )
     server.wait_until_ready()
     yield server
     server.stop()

@@ -5,12 +5,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 
 from model.formats import read_mask
-from tests.processes import PATIENCE_S, RELEASE, ROOT
+from tests.processes import RELEASE, ROOT
+from tests.waiting import observed
 
 COUNT, SIDE = 200, 64
 
@@ -23,11 +23,12 @@ def test_a_kill_in_the_middle(tmp_path):
         "--checkpoint", str(RELEASE),
     ]  # fmt: skip
     killed = subprocess.Popen(command, cwd=ROOT)
-    deadline = time.monotonic() + PATIENCE_S
-    while not (out / "provenance/000030.json").is_file():
+
+    def has_begun():
         assert killed.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        return (out / "provenance/000030.json").is_file()
+
+    observed(has_begun)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     kept = {file.name: file.stat().st_mtime_ns for file in (out / "provenance").glob("*.json")}

@@ -21,21 +21,20 @@ QUALITY = ("dq", "sq", "pq", "aji")
 
 @pytest.fixture(scope="module")
 def experiment(test_data: Path, tmp_path_factory: pytest.TempPathFactory):
-    """Runs ``sian experiment`` in one folder; returns what it ended with."""
-    folder = tmp_path_factory.mktemp("experiments")
+    """Runs ``sian experiment`` in one folder unless told another; returns what it ended with."""
+    shared = tmp_path_factory.mktemp("experiments")
     weights = test_data / "weights"
     files = [
         f"--data={test_data / 'data' / 'monuseg'}",
         f"--vgg={weights / 'vgg19_to_relu5_1_fp16.safetensors'}",
         f"--inception={weights / 'inception_2015_to_mixed_7a_fp16.safetensors'}",
-        f"--out={folder}",
     ]
 
     def run(
-        name: str, *options: str, runs: str = "runs"
+        name: str, *options: str, folder: Path = shared, runs: str = "runs"
     ) -> tuple[subprocess.CompletedProcess[str], Path]:
         command = [sys.executable, "-m", "app.cli", "experiment", name, "--scale=smoke", *files]
-        command += [f"--folder={folder / runs}", "--device=cpu", *options]
+        command += [f"--out={folder}", f"--folder={folder / runs}", "--device=cpu", *options]
         done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
         return done, folder
 
@@ -50,8 +49,8 @@ def finite(row: dict[str, object], *measures: str) -> bool:
     return all(math.isfinite(row[measure]["mean"]) for measure in measures)
 
 
-def test_out_of_time_is_told_and_what_is_done_is_kept(experiment) -> None:
-    done, folder = experiment("table1", "--methods=pix2pix", "--minutes=0")
+def test_out_of_time_is_told_and_gives_no_table(experiment, tmp_path: Path) -> None:
+    done, folder = experiment("table1", "--methods=pix2pix", "--minutes=0", folder=tmp_path)
     assert done.returncode == 75
     assert "Run the same command again" in done.stderr
     assert not (folder / "table1-smoke.json").exists()

@@ -4,7 +4,8 @@ from tests.waiting import observed
 
 
 def test_an_expired_job(serve, small_mask, tmp_path):
-    server = serve(retention_hours=1 / 3600)
+    # Long enough for a busy machine to look at it in time, short enough to wait for.
+    server = serve(retention_hours=10 / 3600)
     server.wait_until_ready()
     response = server.synthesize(small_mask, organ="kidney")
     path = response.headers["Content-Location"]

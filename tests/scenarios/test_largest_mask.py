@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from tests.fakes import png
+from tests.scenarios.masks import tiled
 
 SIDE = 1024
 LONG_S = 900
@@ -13,12 +14,7 @@ LONG_S = 900
 
 
 def test_the_largest_mask(serve, nuclei):
-    count = SIDE // len(nuclei)
-    tiled = np.tile(nuclei, (count, count))
-    block = np.arange(count**2).reshape(count, count)
-    block = block.repeat(len(nuclei), axis=0).repeat(len(nuclei), axis=1)
-    mask = np.where(tiled > 0, tiled + (nuclei.max() + 1) * block, 0).astype(np.uint16)
-
+    mask = tiled(nuclei, SIDE // len(nuclei)).astype(np.uint16)
     server = serve(response_wait_s=LONG_S)
     server.wait_until_ready()
     server.client.timeout = LONG_S

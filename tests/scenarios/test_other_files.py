@@ -1,6 +1,7 @@
 """Front ends and workers with other files than those of the jobs in Redis do not start, and no
 job is lost to them."""
 
+import os
 import re
 import subprocess
 
@@ -37,8 +38,8 @@ def test_new_files_on_an_old_redis(front, work, small_mask, tmp_path, redis_url)
     line = refusal(front(artifacts_url=new), CONFIGURATION)
     assert f"SIAN_ARTIFACTS_URL={new}" in line
     (command,) = re.findall(r"run: (redis-cli .*?),", line)
-    subprocess.run(command, shell=True, env={"SIAN_BROKER_URL": redis_url, "PATH": "/usr/bin"},
-                   check=True)  # fmt: skip
+    environment = {**os.environ, "SIAN_BROKER_URL": redis_url}
+    subprocess.run(command, shell=True, env=environment, check=True)
     again = front(artifacts_url=new)
     work(artifacts_url=new).wait_until_ready()
     assert again.synthesize(small_mask, organ="kidney", seed=1).status_code == 200

@@ -1,4 +1,4 @@
-"""Redis killed, or frozen: a clear no within three seconds, then recovery without a hand."""
+"""Redis killed, or frozen: a clear no within seconds, then recovery without a hand."""
 
 import threading
 import time
@@ -7,7 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx2
 import pytest
 
+from tests.waiting import SERVICE_PATIENCE_S, observed
+
 ASYNC = {"Prefer": "respond-async"}
+NO_S, BACK_S = 10, 120
+"""A no takes three seconds at most where the machine has nothing else to do. With the defaults
+of the clients of Redis it would take from 19 s up to a minute, or for ever."""
 
 
 def submit(front, mask, count, first_seed):
@@ -32,7 +37,7 @@ def test_an_outage_of_redis(front, work, own_redis, small_mask, outage):
             answer = front.synthesize(small_mask, organ="kidney", seed=1)
         else:
             answer = front.client.get(path)
-        assert time.monotonic() - began < 3, path
+        assert time.monotonic() - began < NO_S, path
         assert answer.status_code == 503, path
         assert answer.headers["Content-Type"] == "application/problem+json"
         assert int(answer.headers["Retry-After"]) >= 1
@@ -42,22 +47,22 @@ def test_an_outage_of_redis(front, work, own_redis, small_mask, outage):
     def ask(seed):
         began = time.monotonic()
         answer = httpx2.post(
-            f"{front.address}/synthesize", files={"mask": small_mask}, data={"organ": "kidney"}
-        )
+            f"{front.address}/synthesize", files={"mask": small_mask}, data={"organ": "kidney"},
+            timeout=SERVICE_PATIENCE_S,
+        )  # fmt: skip
         return answer.status_code, time.monotonic() - began
 
     with ThreadPoolExecutor(16) as clients:
         for status, took_s in clients.map(ask, range(16)):
             assert status == 503
-            assert took_s < 3
+            assert took_s < NO_S
 
     back = time.monotonic()
     own_redis.start() if outage == "killed" else own_redis.thaw()
-    while front.client.get("/readyz").status_code != 200:
-        assert time.monotonic() - back < 60
+    observed(lambda: front.client.get("/readyz").status_code == 200, patience_s=BACK_S)
     answer = front.synthesize(small_mask, organ="kidney", seed=99)
     assert answer.status_code == 200
-    assert time.monotonic() - back < 60
+    assert time.monotonic() - back < BACK_S
     for path in accepted:
         job = front.finished(path)
         assert job["status"] == "succeeded", job
@@ -75,15 +80,23 @@ def test_redis_restarted_under_load_with_its_append_only_file(front, work, own_r
         while not stop.is_set() and seed < 500:
             answer = front.synthesize(small_mask, headers=ASYNC, organ="kidney", seed=seed)
             seed += 1
-            (accepted if answer.status_code == 202 else refused).append(answer)
+            if answer.status_code == 202:
+                accepted.append(answer)
+            else:
+                refused.append(answer)
+                stop.wait(0.05)
 
     client = threading.Thread(target=load)
     client.start()
     try:
         for _ in range(2):
-            had = len(accepted)
-            while len(accepted) < had + 5:
+            more = len(accepted) + 5
+
+            def has_accepted(more=more):
                 assert client.is_alive()
+                return len(accepted) >= more
+
+            observed(has_accepted)
             own_redis.kill()
             own_redis.start()
     finally:

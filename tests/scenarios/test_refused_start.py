@@ -1,17 +1,14 @@
 """What cannot be served stops the start with one clear line, before anything is listened on."""
 
-import json
-import shutil
 import socket
 import subprocess
 import sys
 
 import pytest
-from safetensors import safe_open
-from safetensors.numpy import save_file
 
-from model.checkpoint import sha256_of
-from tests.processes import RELEASE, ROOT
+from tests.processes import ROOT
+from tests.scenarios import checkpoints
+from tests.scenarios.checkpoints import change_card
 
 CONFIGURATION = 78
 
@@ -19,14 +16,7 @@ CONFIGURATION = 78
 @pytest.fixture
 def checkpoint(tmp_path):
     """A copy of the released pair that the test may spoil."""
-    for suffix in (".safetensors", ".json"):
-        shutil.copy(RELEASE.with_suffix(suffix), tmp_path / f"copy{suffix}")
-    return tmp_path / "copy.safetensors"
-
-
-def change_card(checkpoint, **changes):
-    card = checkpoint.with_suffix(".json")
-    card.write_text(json.dumps({**json.loads(card.read_text()), **changes}))
+    return checkpoints.copy(tmp_path)
 
 
 def missing(checkpoint):
@@ -77,12 +67,7 @@ def test_a_bad_checkpoint(serve, checkpoint, spoil, text):
 
 def test_weights_that_do_not_fit_their_card(serve, checkpoint):
     """Only loading shows it, which happens while the server already answers /healthz."""
-    with safe_open(checkpoint, "numpy") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = file.metadata()
-    del tensors[next(name for name in tensors if name.startswith("generator."))]
-    save_file(tensors, checkpoint, metadata)
-    change_card(checkpoint, sha256=sha256_of(checkpoint))
+    checkpoints.take_a_weight(checkpoint)
     server = serve(checkpoint=checkpoint)
     assert server.wait() == CONFIGURATION
     assert server.log[-1].startswith("sian: The weights in ")

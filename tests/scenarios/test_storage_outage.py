@@ -1,12 +1,11 @@
 """No room on the disk, S3 that does not answer: the job says so, nothing half-written is seen."""
 
-from tests.small_disk import small_disk
 from tests.waiting import observed
 
 ASYNC = {"Prefer": "respond-async"}
 
 
-def test_a_full_disk(serve, mask, tmp_path):
+def test_a_full_disk(serve, mask, small_disk, tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
     server = serve(prefix=small_disk(folder, "600k"), artifacts_url=folder, storage_wait_s=0.1)
@@ -36,7 +35,7 @@ def test_a_full_disk(serve, mask, tmp_path):
     assert server.synthesize(mask, organ="kidney", seed=1).status_code == 200
 
 
-def test_no_room_for_uploads(serve, mask, tmp_path):
+def test_no_room_for_uploads(serve, mask, small_disk, tmp_path):
     folder = tmp_path / "small"
     folder.mkdir()
     server = serve(prefix=small_disk(folder, "600k"), environment={"TMPDIR": str(folder)})
