@@ -1,6 +1,5 @@
 """Waiting for data, on a CPU and on a GPU that works behind the program's back."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,19 +9,21 @@ from torch import Tensor
 from training.waiting import timed
 
 
-def slow_batches(seconds: float) -> Iterator[dict[str, Tensor]]:
-    for _ in range(3):
-        time.sleep(seconds)
-        yield {}
+def test_on_a_cpu_every_wait_is_idle_and_the_step_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("training.waiting.time.perf_counter", lambda: now)
 
+    def batches() -> Iterator[dict[str, Tensor]]:
+        nonlocal now
+        for seconds in (0.5, 0.25, 0.0):
+            now += seconds
+            yield {}
 
-def test_on_a_cpu_every_wait_is_idle_and_the_step_is_not() -> None:
     waits = []
-    for _, waited in timed(slow_batches(0.05), torch.device("cpu")):
+    for _, waited in timed(batches(), torch.device("cpu")):
         waits.append(waited)
-        time.sleep(0.2)
-    assert len(waits) == 3
-    assert all(0.05 <= waited < 0.15 for waited in waits)
+        now += 2  # the step
+    assert waits == [0.5, 0.25, 0.0]
 
 
 class FakeGpu:

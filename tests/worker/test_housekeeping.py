@@ -246,8 +246,11 @@ def test_jobs_come_back_while_others_are_removed(jobs, artifacts, monkeypatch):
     assert removing.wait(60)
     jobs.start(create(jobs, artifacts), lease_s=-1)
     assert back.wait(60)
-    threading.Timer(0.1, goes_on.set).start()
-    housekeeper.stop()  # after the one in hand
+    stopper = threading.Thread(target=housekeeper.stop)
+    stopper.start()
+    assert housekeeper._stopping.wait(60)
+    goes_on.set()
+    stopper.join(60)  # after the one in hand
     assert jobs.counts()[JobState.EXPIRED] == jobs.counts()[JobState.SUCCEEDED] == 1
 
 
