@@ -164,10 +164,17 @@ def main(
     rows = measured(contenders)
     if compiled:  # which takes minutes and may fail: what there is without it has been written
         rows = measured([*contenders, *_contenders(fast, compiled=True, **shape)])
-    table = Table(*rows[0])
+    Console().print(_table(rows))
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> Table:
+    """The rows, narrow enough for a terminal."""
+    table = Table("method", "precision", "tiles/s", "TFLOP/s", "of matmul", "x SPADE fp32")
     for row in rows:
-        table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+        how = f"{row['precision']}{', compiled' if row['compiled'] else ''}"
+        figures = ("tiles_per_second", "tflop_per_s", "share_of_matmul", "ratio_to_spade_fp32")
+        table.add_row(row["method"], how, *(f"{row[name]:.3f}" for name in figures))
+    return table
 
 
 def _contenders(precision: Precision, **options: Any) -> list[Contender]:
