@@ -37,15 +37,42 @@ RESULT = Path(__file__).parent / "results" / "inference.json"
 METHOD_NAMES = ("spade", "sian")
 
 
-class Contender:
-    """A generator with random weights and inputs; its speed does not depend on them."""
+class Racer:
+    """What is timed in turns with others. ``rates``: ``amount`` of each pass over its seconds, one
+    value a round."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.amount = 1.0
+        self.rates: list[float] = []
+
+    def once(self) -> object:
+        """A pass."""
+        raise NotImplementedError
+
+    def warm_up(self) -> None:
+        """Chooses kernels, and compiles."""
+        for _ in range(3):
+            self.once()
+
+    def round(self, passes: int) -> None:
+        """Times so many passes, after one to warm up."""
+        self.once()
+        seconds = timed(lambda: [self.once() for _ in range(passes)], self._device)
+        self.rates.append(passes * self.amount / seconds)
+
+
+class Contender(Racer):
+    """A generator with random weights and inputs; its speed does not depend on them. The rates are
+    tiles a second."""
 
     def __init__(
         self, method: str, precision: Precision, *, width: int, side: int, batch: int,
         device: torch.device, compiled: bool = False,
     ) -> None:  # fmt: skip
         self.method, self.precision, self.compiled = method, precision, compiled
-        self._batch, self._device = batch, device
+        super().__init__(device)
+        self.amount = float(batch)
         network = fitted(METHODS[method].config.network, width, side)
         torch.manual_seed(0)
         generator, _ = build(network)
@@ -62,28 +89,17 @@ class Contender:
             ],
         )
         with FlopCounterMode(display=False) as counter:
-            self._draw()
+            self.once()
         self.gflop_per_tile = counter.get_total_flops() / 1e9 / batch
         if compiled:
             # "max-autotune" would compile kernels for some ninety shapes of convolutions.
             self._generator = torch.compile(generator)
-        self.rates: list[float] = []
 
     @torch.inference_mode()
-    def _draw(self) -> Tensor:
+    def once(self) -> Tensor:
+        """A batch of tiles."""
         with computing_in(self.precision, self._device):
             return self._generator(*self._inputs)
-
-    def warm_up(self) -> None:
-        """Chooses kernels, and compiles."""
-        for _ in range(3):
-            self._draw()
-
-    def round(self, passes: int) -> None:
-        """Tiles a second over so many passes, after one to warm up."""
-        self._draw()
-        seconds = timed(lambda: [self._draw() for _ in range(passes)], self._device)
-        self.rates.append(passes * self._batch / seconds)
 
 
 def timed(act: Callable[[], object], device: torch.device) -> float:
@@ -96,32 +112,23 @@ def timed(act: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - began
 
 
-class MatrixProduct:
-    """A product of two matrices of random numbers: what the device reaches at best."""
+class MatrixProduct(Racer):
+    """A product of two matrices of random numbers: what the device reaches at best. The rates are
+    TFLOP a second."""
 
     def __init__(self, device: torch.device, precision: Precision, side: int) -> None:
         dtype = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
-        self.precision, self.side, self._device = precision, side, device
+        super().__init__(device)
+        self.precision, self.side, self.amount = precision, side, 2 * side**3 / 1e12
         self._a, self._b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
-        self.rates: list[float] = []
 
-    def warm_up(self) -> None:
-        """Chooses kernels."""
-        for _ in range(3):
-            self._multiply()
-
-    def round(self, passes: int) -> None:
-        """TFLOP a second over so many products, after one to warm up."""
-        self._multiply()
-        seconds = timed(lambda: [self._multiply() for _ in range(passes)], self._device)
-        self.rates.append(passes * 2 * self.side**3 / seconds / 1e12)
+    def once(self) -> Tensor:
+        """The product."""
+        return self._a @ self._b
 
     def facts(self) -> dict[str, Any]:
         """For the result file: what was multiplied, and the spread of the rounds."""
         return {"precision": self.precision, "side": self.side, "tflop_per_s": spread(self.rates)}
-
-    def _multiply(self) -> Tensor:
-        return self._a @ self._b
 
 
 def prepare(device: torch.device) -> None:
@@ -195,7 +202,7 @@ def race(
     contenders: Sequence[Contender], product: MatrixProduct, rounds: int, passes: int
 ) -> list[dict[str, Any]]:
     """The rows of all, in turns with the product, and against the first one."""
-    racing: list[Contender | MatrixProduct] = [*contenders, product]
+    racing: list[Racer] = [*contenders, product]
     for each in racing:
         each.rates.clear()
         each.warm_up()

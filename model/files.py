@@ -5,7 +5,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -51,9 +51,10 @@ def remove_partial(folder: Path, *, older_than_s: float = 0) -> None:
     safetensors; not in folders below."""
     for pattern in (".*.tmp", ".tmp??????"):
         for path in folder.glob(pattern):
-            with writing(path):
+            # One that is gone by now has been finished by whoever wrote it.
+            with writing(path), suppress(FileNotFoundError):
                 if path.is_file() and time.time() - path.stat().st_mtime >= older_than_s:
-                    path.unlink(missing_ok=True)
+                    path.unlink()
 
 
 @contextmanager

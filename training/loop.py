@@ -17,14 +17,7 @@ from training.distributed import Process, any_process, average_values
 from training.profile import Profile
 from training.sitting import Log, progress_bar, stop_signal
 from training.speed import as_fast_as_possible
-from training.state import (
-    TRY_INSTEAD,
-    Progress,
-    Resumable,
-    RunConfig,
-    load_state,
-    save_state,
-)
+from training.state import TRY_INSTEAD, Progress, Resumable, RunConfig, load_state, save_state
 from training.waiting import timed
 
 

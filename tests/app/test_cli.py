@@ -223,7 +223,7 @@ def test_the_network_is_that_of_the_service(run, mask, monkeypatch, command):
     monkeypatch.setenv("SIAN_PRECISION", "fp32")
     monkeypatch.setenv("SIAN_MAX_BATCH", "3")
     check_error(run(*command), 78, "There is none.")
-    assert [(options["precision"], options["max_batch"]) for options in asked] == [("fp32", 3)]
+    assert asked == [{"device": "cpu", "threads": 1, "precision": "fp32", "max_batch": 3}]
 
 
 def test_the_size_of_an_outline_mask_is_width_by_height(run, tmp_path):
