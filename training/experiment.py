@@ -77,6 +77,9 @@ def experiment(
     synthetic: Annotated[
         int | None, typer.Option(min=1, help="Synthetic tiles a method adds in table 3.")
     ] = None,
+    segnet_steps: Annotated[
+        int | None, typer.Option(min=1, help="Another length of the SegNets' runs.")
+    ] = None,
     folder: Annotated[
         Path | None,
         typer.Option(help="Keeps what was trained and drawn; default: runs/SCALE. Resumed."),
@@ -111,7 +114,7 @@ def experiment(
         data=portable(data), vgg=portable(vgg), inception=inception and portable(inception),
         efficientnet=efficientnet and portable(efficientnet), scale=scale, methods=methods,
         checkpoint=checkpoint and portable(checkpoint), steps=steps, width=width, crop=crop,
-        batch=batch, tiles=tiles, synthetic=synthetic,
+        batch=batch, tiles=tiles, synthetic=synthetic, segnet_steps=segnet_steps,
     )  # fmt: skip
     if threads:
         torch.set_num_threads(threads)
@@ -209,7 +212,8 @@ def _spaces(
 
 
 def _command(name: str, **options: object) -> str:
-    words = [f"--{key}={value}" for key, value in options.items() if value is not None]
+    given = {key.replace("_", "-"): value for key, value in options.items() if value is not None}
+    words = [f"--{key}={value}" for key, value in given.items()]
     return shlex.join(["sian", "experiment", name, *words])
 
 

@@ -8,7 +8,7 @@ from training.methods import METHODS, Method
 from training.networks import FULL_WIDTH
 from training.segmentation.config import SegNetConfig
 
-_WORDS = {"crop_px": "crop", "test_tiles": "tiles"}
+_WORDS = {"crop_px": "crop", "test_tiles": "tiles", "segnet_steps": "segnet-steps"}
 """Settings as the options of the command are named, where that differs."""
 
 
@@ -72,7 +72,7 @@ class Scale:
     def stem(self) -> str:
         """Part of a file's name: that of the scale, and what was changed."""
         words = [f"{_WORDS.get(key, key)}{value}" for key, value in self.changed]
-        return "-".join([self.name, *words]).replace("_", "")
+        return "-".join([self.name, *words])
 
     def train_config(self, method: str, seed: int) -> TrainConfig:
         """The run of a method of the paper's tables at this scale."""

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from model.errors import ParameterInvalid, RunBusy, RunStopped, RunUnfinished, SianError
 from tests.processes import RELEASE
 from training.alone import run_alone
-from training.experiment import app
+from training.experiment import _command, app
 
 ARGUMENTS = ["table1", "--data=data", "--vgg=vgg", "--inception=inception", "--device=cpu"]
 
@@ -77,3 +77,8 @@ def test_sigterm_between_two_trainings_ends_in_130(
     )
     assert done.exit_code == 130
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_page_tells_the_command_as_it_is_typed() -> None:
+    told = _command("table1", scale="cpu", methods=None, segnet_steps=9)
+    assert told == "sian experiment table1 --scale=cpu --segnet-steps=9"

@@ -46,6 +46,10 @@ def test_a_changed_scale_says_so() -> None:
     assert paper.with_options(steps=9_200) == paper
     assert SCALES["smoke"].with_options(steps=10).caveat == "Its numbers mean nothing."
     assert paper.stem == "paper"
+    judged = paper.with_options(segnet_steps=20_000)
+    assert judged.segnet_config(augment=True, seed=0).steps == 20_000
+    assert judged.train_config("spade", seed=0) == paper.train_config("spade", seed=0)
+    assert judged.stem == "paper-segnet-steps20000"
 
 
 @pytest.mark.parametrize("scale", SCALES.values(), ids=SCALES)
