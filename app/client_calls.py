@@ -87,7 +87,7 @@ def call(wanted: Call, patience_s: float) -> Flow[Reply]:
                 ) from error
             may_be_done = True
         else:
-            if reply.status < 400 or (may_be_done and _is_deleted(wanted, reply)):
+            if 200 <= reply.status < 300 or (may_be_done and _is_deleted(wanted, reply)):
                 return reply
             if reply.status not in _BUSY or not wanted.safe:
                 raise _error_of(reply)
@@ -110,6 +110,12 @@ def error_named(code: str, detail: str, *, retry_after_s: int = 1) -> SianError:
 
 def _error_of(reply: Reply) -> SianError:
     problem = _problem_in(reply)
+    if 300 <= reply.status < 400:
+        return ServiceError(
+            f"The address answers {reply.status} and sends on to "
+            f"{reply.headers.get('location', 'nowhere')}. Give the client the address of the "
+            "service itself, with https:// where it is asked for."
+        )
     if problem is None:
         return ServiceError(f"The service answered {reply.status}, which is not its own answer.")
     code, detail = str(problem["code"]), str(problem["detail"])

@@ -81,7 +81,14 @@ def cancel_dataset(dataset_id: str, patience_s: float) -> Flow[None]:
 
 
 def delete_dataset(dataset_id: str, patience_s: float) -> Flow[None]:
-    """Cancel a dataset that is being made; remove the tiles of one that is not."""
+    """Cancel a dataset that is being made; remove the tiles of one that is not.
+
+    With an address for each, as ``delete_job``.
+    """
+    dataset = yield from get_dataset(dataset_id, patience_s)
+    if dataset.links.cancel is not None:
+        yield from cancel_dataset(dataset_id, patience_s)
+        return
     yield from call(Call("DELETE", f"/datasets/{dataset_id}"), patience_s)
 
 

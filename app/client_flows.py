@@ -122,7 +122,7 @@ def submit(
     patience_s: float,
 ) -> Flow[JobDocument]:
     """POST /synthesize, not waiting for the tiles. fields: those that are not None are sent."""
-    images = [] if style is None else [style] if isinstance(style, bytes | Path) else style
+    images = [] if style is None else [style] if isinstance(style, bytes | Path | str) else style
     files = [("mask", mask_bytes(mask)), *(("style", _bytes(image)) for image in images)]
     job = yield from _submit("/synthesize", files, fields, patience_s)
     return job
@@ -203,7 +203,15 @@ def cancel(job_id: str, patience_s: float) -> Flow[None]:
 
 
 def delete_job(job_id: str, patience_s: float) -> Flow[None]:
-    """Remove a job that has ended, with its tiles; cancel one that has not."""
+    """Remove a job that has ended, with its tiles; cancel one that has not.
+
+    A plain DELETE does either. Sent again after a lost answer it would remove what it has just
+    canceled.
+    """
+    job = yield from get_job(job_id, patience_s)
+    if job.links.cancel is not None:
+        yield from cancel(job_id, patience_s)
+        return
     yield from call(Call("DELETE", f"/jobs/{job_id}"), patience_s)
 
 
@@ -276,8 +284,15 @@ def _style_path(name: str) -> str:
     return f"/styles/{quote(name, safe='')}"
 
 
-def _bytes(content: bytes | Path) -> bytes:
-    return content.read_bytes() if isinstance(content, Path) else content
+def _bytes(content: object) -> bytes:
+    if isinstance(content, Path):
+        return content.read_bytes()
+    if isinstance(content, bytes):
+        return content
+    raise TypeError(
+        f"{content!r:.80} is {type(content).__name__}. Give a file as pathlib.Path, or what it "
+        "holds as bytes."
+    )
 
 
 def _texts(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Runs the flows of a client over HTTP, with and without asyncio."""
 
 import asyncio
+import re
 import time
 from contextlib import closing
 from types import TracebackType
@@ -17,6 +18,7 @@ except ModuleNotFoundError:
     ) from None
 
 from app.client_calls import Call, Flow, Pause, Reply, Result, Unreachable
+from model.errors import ParameterInvalid
 
 _TIMEOUT_S = 60.0
 _PIECE_BYTES = 1 << 18
@@ -141,6 +143,17 @@ class AsyncConnection:
 
 
 def _options(address: str, api_key: str | None) -> dict[str, Any]:
+    """Raises ParameterInvalid of what no request can be made with; the key is not repeated."""
+    if not address.lower().startswith(("http://", "https://")):
+        raise ParameterInvalid(
+            f"The address {address!r} does not begin with http:// or https://. Give it as in "
+            "http://127.0.0.1:8000."
+        )
+    if api_key is not None and re.fullmatch(r"[!-~]+", api_key) is None:
+        raise ParameterInvalid(
+            "The API key holds something that no key has, such as a space or the end of a line. "
+            "Strip it."
+        )
     headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
     return {"base_url": address, "headers": headers, "timeout": _TIMEOUT_S}
 

@@ -119,8 +119,12 @@ def test_what_is_sent_twice_is_canceled_or_deleted_once():
     _, calls, _ = play(cancel_dataset(ID, 60), Unreachable("cut"), document("succeeded", 4))
     assert [each.path for each in calls] == [f"/datasets/{ID}?only=cancel"] * 2
     gone = problem(410, "job_expired")
-    _, calls, _ = play(delete_dataset(ID, 60), Unreachable("cut"), gone)
-    assert [each.path for each in calls] == [f"/datasets/{ID}"] * 2
+    _, calls, _ = play(delete_dataset(ID, 60), document("succeeded", 4), Unreachable("cut"), gone)
+    assert [(each.method, each.path) for each in calls[1:]] == [("DELETE", f"/datasets/{ID}")] * 2
+    canceled = (Unreachable("cut"), document("canceled"))
+    links = dataset().links.model_dump() | {"cancel": f"/datasets/{ID}?only=cancel"}
+    _, calls, _ = play(delete_dataset(ID, 60), document("running", links=links), *canceled)
+    assert [each.path for each in calls[1:]] == [f"/datasets/{ID}?only=cancel"] * 2
 
 
 def test_waits_and_tells_of_progress():

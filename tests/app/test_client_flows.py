@@ -23,6 +23,10 @@ from tests.app.scripted import play, problem, reply
 from tests.fakes import label_mask, mask_png
 
 GET = Call("GET", "/model")
+LINKS = {
+    "self": "/jobs/a", "events": "/jobs/a/events", "cancel": None, "remove": None,
+    "dataset": None, "style": None,
+}  # fmt: skip
 
 
 def job(status="queued", **changes) -> JobDocument:
@@ -32,8 +36,7 @@ def job(status="queued", **changes) -> JobDocument:
         "progress": {"done": 0, "total": 1, "unit": "tiles"}, "seed": 1,
         "created_at": "2026-01-01T00:00:00Z", "started_at": None, "finished_at": None,
         "expires_at": None, "deadline_at": None, "outputs": [],
-        "links": {"self": "/jobs/a", "events": "/jobs/a/events", "cancel": None, "remove": None,
-                  "dataset": None, "style": None},
+        "links": LINKS,
     }  # fmt: skip
     return JobDocument.model_validate({**fields, **changes})
 
@@ -145,8 +148,6 @@ def test_a_cancellation_that_is_sent_twice_removes_nothing():
     ("delete", "gone"),
     [
         (cancel, problem(410, "job_expired")),
-        (delete_job, problem(410, "job_expired")),
-        (delete_job, problem(404, "job_unknown")),
         (delete_style, problem(404, "not_found")),
     ],
 )
@@ -156,14 +157,46 @@ def test_what_a_lost_request_has_deleted_is_deleted(delete, gone, lost):
     assert [each.method for each in calls] == ["DELETE"] * 2
 
 
+@pytest.mark.parametrize("gone", [problem(410, "job_expired"), problem(404, "job_unknown")])
+def test_a_job_that_a_lost_request_has_removed_is_removed(gone):
+    result, calls, _ = play(delete_job("a", 60), document("succeeded"), Unreachable("cut"), gone)
+    assert result is None
+    assert [(each.method, each.path) for each in calls[1:]] == [("DELETE", "/jobs/a")] * 2
+
+
+def test_a_running_job_is_canceled_and_not_removed_when_its_answer_is_lost():
+    """It has ended when the request is sent again, and keeps the tiles that it has."""
+    running = document("running", links=LINKS | {"cancel": "/jobs/a?only=cancel"})
+    _, calls, _ = play(delete_job("a", 60), running, reply(504, b"<html>"), document("canceled"))
+    assert [(each.method, each.path) for each in calls[1:]] == [
+        ("DELETE", "/jobs/a?only=cancel")
+    ] * 2
+
+
 def test_what_was_never_there_is_not_deleted():
     gone = problem(410, "job_expired")
     with pytest.raises(JobExpired):
         play(delete_job("a", 60), gone)
+    with pytest.raises(JobExpired):
+        play(delete_style("a", 60), gone)
     with pytest.raises(JobExpired):  # nothing was done before
-        play(delete_job("a", 60), problem(429, "rate_limited"), gone)
+        play(delete_style("a", 60), problem(429, "rate_limited"), gone)
     with pytest.raises(ServiceError):  # of a proxy that knows no service
-        play(delete_job("a", 60), Unreachable("cut"), reply(404, b"<html>"))
+        play(delete_style("a", 60), Unreachable("cut"), reply(404, b"<html>"))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirection_is_no_success(status):
+    """What sends http on to https has done nothing of what was asked."""
+    sends_on = reply(status, b"", location="https://sian.example/styles/a")
+    with pytest.raises(ServiceError, match=r"https://sian\.example/styles/a\. Give the client"):
+        play(delete_style("a", 60), sends_on)
+
+
+@pytest.mark.parametrize("given", [{"mask": "mask.png"}, {"style": "a.png"}, {"style": ["a.png"]}])
+def test_a_path_as_text_is_not_sent_as_the_file(given):
+    with pytest.raises(TypeError, match=r"'(mask|a)\.png' is str.*pathlib"):
+        play(submit(**({"mask": mask_png(), "style": None} | given), fields={}, patience_s=0))
 
 
 def test_waits_and_tells_of_progress():
