@@ -12,7 +12,7 @@ from typing import Annotated, Never
 import typer
 from typer.exceptions import TyperException
 
-from app.cli_files import read, write
+from app.cli_files import keep_inputs, read, write
 from app.jobs_cli import jobs
 from model.errors import (
     MaskMissing,
@@ -252,6 +252,8 @@ def synthesize(
         label_components=label_components,
         mask_size=None if mask_size is None else parse_size(mask_size, "--mask-size")[::-1],
     )
+    paths = [out if n == 1 else out.with_stem(f"{out.stem}-{index}") for index in range(n)]
+    keep_inputs([mask, *(style or ())], [*paths, *(path.with_suffix(".json") for path in paths)])
     synthesizer = load_network(settings)
     work = work_on(synthesizer, request, mask_bytes, images)
     if out.suffix.lower() != work.suffix:
@@ -259,8 +261,7 @@ def synthesize(
             f"--out {out}: the tile of a mask of this size is a {work.suffix} file; give it that "
             "suffix."
         )
-    for index, tile in enumerate(synthesis.paint(synthesizer, work)):
-        path = out if n == 1 else out.with_stem(f"{out.stem}-{index}")
+    for path, tile in zip(paths, synthesis.paint(synthesizer, work), strict=True):
         write(path, tile.data)
         write(path.with_suffix(".json"), tile.manifest)
         print(f"{path} (seed {tile.seed})")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.cli_files import write
 from model.errors import ParameterInvalid
-from model.formats import format_of, write_mask
+from model.formats import format_of, numbered, write_mask
 from model.tiling import LARGEST_TILED_PX
 from worker.random_masks import MaskRequest
 from worker.request import draw_seed, tile_seed
@@ -32,7 +32,7 @@ def draw(
             statistics=_statistics(statistics),
         )
         mask = request.draw(max_side=LARGEST_TILED_PX)
-        path = out if count == 1 else out.with_stem(f"{out.stem}-{index}")
+        path = out if count == 1 else numbered(out, index)
         write(path, write_mask(mask, format))
         print(f"{path} ({int(mask.max())} nuclei, seed {request.seed})")
 

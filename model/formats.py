@@ -47,6 +47,7 @@ __all__ = [
     "SUFFIXES",
     "MaskFormat",
     "format_of",
+    "numbered",
     "read_mask",
     "write_mask",
 ]
@@ -137,15 +138,26 @@ def format_of(path: Path) -> MaskFormat:
 
     Raises ParameterInvalid where it asks for none.
     """
-    name = path.name.lower()
-    known = {suffix: format for format, suffix in SUFFIXES.items()}
-    known |= {".tiff": "tiff", ".json": "coco"}
+    return _NAMED[_suffix_of(path)]
+
+
+def numbered(path: Path, index: int) -> Path:
+    """One of several files of that name, with its number before the suffix that says the format:
+    ``mask.coco.json`` becomes ``mask-0.coco.json``.
+
+    Raises ParameterInvalid as ``format_of``.
+    """
+    end = len(path.name) - len(_suffix_of(path))
+    return path.with_name(f"{path.name[:end]}-{index}{path.name[end:]}")
+
+
+def _suffix_of(path: Path) -> str:
     # Longest first: .pannuke.npy is no .npy.
-    for suffix in sorted(known, key=len, reverse=True):
-        if name.endswith(suffix):
-            return known[suffix]
+    for suffix in sorted(_NAMED, key=len, reverse=True):
+        if path.name.lower().endswith(suffix):
+            return suffix
     raise ParameterInvalid(
-        f"{path}: the name says no mask format; let it end in one of {', '.join(known)}."
+        f"{path}: the name says no mask format; let it end in one of {', '.join(_NAMED)}."
     )
 
 
@@ -251,6 +263,12 @@ _FORMATS: dict[MaskFormat, _Format] = {
 
 SUFFIXES: dict[MaskFormat, str] = {name: format.suffix for name, format in _FORMATS.items()}
 """How names of files in each format end."""
+
+_NAMED: dict[str, MaskFormat] = {
+    **{suffix: name for name, suffix in SUFFIXES.items()},
+    ".tiff": "tiff",
+    ".json": "coco",
+}
 
 MEDIA_TYPES: dict[MaskFormat, str] = {name: format.media_type for name, format in _FORMATS.items()}
 """Content types of each format."""

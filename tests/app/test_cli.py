@@ -11,7 +11,8 @@ from PIL import Image
 
 from app import server
 from model.errors import CheckpointMissing
-from tests.fakes import mask_png, png, style_png
+from model.formats import write_mask
+from tests.fakes import label_mask, mask_png, png, style_png
 from worker import synthesis
 
 
@@ -111,6 +112,26 @@ def test_numbers_several_tiles(run, mask, tmp_path):
     assert [line.split()[0] for line in out.splitlines()] == ["t-0.png", "t-1.png"]
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"mask.png", "t-0.png", "t-0.json", "t-1.png", "t-1.json"}
+
+
+@pytest.mark.parametrize(
+    ("mask_name", "style_name", "options", "lost"),
+    [
+        ("nuclei.json", "style.png", ("--out", "nuclei.png"), "nuclei.json"),
+        ("nuclei-1.json", "style.png", ("--out", "nuclei.png", "--n", 2), "nuclei-1.json"),
+        ("tile.png", "style.png", ("--out", "./tile.png"), "tile.png"),
+        ("mask.png", "tile.png", ("--out", "tile.png"), "tile.png"),
+    ],
+)
+def test_nothing_is_written_over_what_a_tile_is_made_from(
+    run, tmp_path, mask_name, style_name, options, lost
+):
+    files = {mask_name: write_mask(label_mask(), "coco"), style_name: style_png()}
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    result = run("synthesize", "--mask", mask_name, "--style", style_name, *options)
+    check_error(result, 64, f"{lost} would be written over")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_draws_a_seed_and_says_which(run, mask, tmp_path):

@@ -166,6 +166,13 @@ def test_the_command_line_numbers_several(run, tmp_path):
         np.testing.assert_array_equal(np.load(tmp_path / f"m-{index}.npy"), wish.draw(max_side=64))
 
 
+def test_the_number_stands_before_the_suffix_of_the_format(run, tmp_path):
+    code, _, _ = run("masks", "--size", "64", "--count", "2", "--out", "m.pannuke.npy")
+    assert code == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"m-0.pannuke.npy", "m-1.pannuke.npy"}
+    assert np.load(tmp_path / "m-0.pannuke.npy").shape == (1, 64, 64, 6)
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "text"),
     [
