@@ -16,7 +16,9 @@ from worker.jobs import Job, JobState
 
 JSON = "application/json"
 
-_MEMORY_RETRY_AFTER_S = 60
+_PASSING = frozenset({OutOfMemory.code, StorageUnavailable.code})
+"""What may be otherwise in a minute: others use the same device, a disk is cleared."""
+_RETRY_AFTER_S = 60
 _AGAIN = "Send the request again, with a new Idempotency-Key if it has one."
 
 
@@ -36,8 +38,8 @@ def answer(
     document = job_document(request, service, Moment(job, _position(service, job)))
     if job.failure is not None:
         code, detail, retry_after_s = job.failure.code, job.failure.message, None
-        if code == OutOfMemory.code:  # of a device that others may be using at the same time
-            detail, retry_after_s = f"{detail} {_AGAIN}", _MEMORY_RETRY_AFTER_S
+        if code in _PASSING:
+            detail, retry_after_s = f"{detail} {_AGAIN}", _RETRY_AFTER_S
         return _problem(request, code, detail, document, retry_after_s)
     if job.state is JobState.CANCELED:
         return _problem(request, JobCanceled.code, f"The job was canceled. {_AGAIN}", document)

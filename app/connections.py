@@ -6,6 +6,7 @@ may open, and those that stop in the middle of a request, or of reading its answ
 """
 
 import asyncio
+import contextlib
 import logging
 import resource
 import time
@@ -26,8 +27,24 @@ BACKLOG = 64
 
 _TELL_EVERY_S = 60.0
 _RESERVED = 128 + BACKLOG  # the network, job records, Redis, files of jobs
-_PER_CONNECTION = 3  # the socket, and a mask and style image that are too large for memory
+MOST_FILES = 10
+"""Files in one request: a mask, up to 8 style images, and one more, to be told what is too many."""
+
+_PER_CONNECTION = 1 + MOST_FILES  # the socket, and files that are too large for memory
 _MOST = 4096
+
+
+def raise_open_files() -> None:
+    """As many as the most connections take, where the system lets the process have them. Half of a
+    system's processes start with room for 1,024 and may have a thousand times as many."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _RESERVED + _MOST * _PER_CONNECTION
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    with contextlib.suppress(OSError, ValueError):  # macOS has another limit besides
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def most_connections() -> int:

@@ -76,7 +76,7 @@ def dataset_document(request: Request, service: Service, dataset: Dataset) -> Da
         error=JobError(code=failure.code, detail=failure.message) if failure else None,
         progress=Progress(done=dataset.done, total=wish.count, unit="tiles"),
         **_asked(wish),
-        parts=len(jobs),
+        parts=len(dataset.parts[0].job_ids()),
         created_at=jobs[0].created_at,
         started_at=min((job.started_at for job in jobs if job.started_at), default=None),
         finished_at=finished_at,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
@@ -24,6 +25,9 @@ from app.service import Service
 from app.settings import Settings
 from model.errors import SianError
 from model.version import code_version
+
+_READERS = 32
+"""Threads in which waiting requests and event streams read jobs."""
 
 
 def create_app(
@@ -79,7 +83,10 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     parts: Service = app.state.service
-    parts.waiters.attach(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    # Threads that mostly wait for the store: by default there are few more than processors.
+    loop.set_default_executor(ThreadPoolExecutor(_READERS, "reader"))
+    parts.waiters.attach(loop)
     parts.start()
     try:
         yield

@@ -17,6 +17,9 @@ from model.errors import UploadTooLarge
 
 _PROBES = ("/healthz", "/readyz", "/metrics")  # asked every few seconds, not worth a line each
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_PLAIN_BYTES = (
+    64 * 2**10
+)  # a dataset of all styles that a service may keep is wished for with 20 KB
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +103,9 @@ def _client(scope: Scope) -> str:
 class BodyLimit:
     """Refuses a body that is too large: by its declared length at once, else while it is read.
 
-    What is read ends in ``UploadTooLarge``, so nothing beyond the limit is parsed or spooled.
+    What is read ends in ``UploadTooLarge``, so nothing beyond the limit is parsed or spooled. Only
+    forms carry files. Anything else is parsed whole in memory by the thread that serves everybody,
+    and may have no more than ``_PLAIN_BYTES``.
     """
 
     def __init__(self, app: ASGIApp, *, max_bytes: int) -> None:
@@ -111,9 +116,12 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isascii() and declared.isdigit() and int(declared[:19]) > self.max_bytes:
-            response = await on_sian_error(Request(scope), self._too_large())
+        headers = Headers(scope=scope)
+        is_form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        max_bytes = self.max_bytes if is_form else min(self.max_bytes, _PLAIN_BYTES)
+        declared = headers.get("content-length", "")
+        if declared.isascii() and declared.isdigit() and int(declared[:19]) > max_bytes:
+            response = await on_sian_error(Request(scope), _too_large(max_bytes, is_form))
             # The connection is of no use with the rest of the body in it.
             response.headers["Connection"] = "close"
             await response(scope, receive, send)
@@ -124,14 +132,20 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.max_bytes:
-                raise self._too_large()
+            if received > max_bytes:
+                raise _too_large(max_bytes, is_form)
             return message
 
         await self.app(scope, receive_limited, send)
 
-    def _too_large(self) -> UploadTooLarge:
+
+def _too_large(max_bytes: int, is_form: bool) -> UploadTooLarge:
+    if is_form:
         return UploadTooLarge(
-            f"The request is larger than {self.max_bytes / 2**20:.3g} MiB. Send a compressed mask "
+            f"The request is larger than {max_bytes / 2**20:.3g} MiB. Send a compressed mask "
             "(PNG or TIFF) and a crop of the style image."
         )
+    return UploadTooLarge(
+        f"The request is larger than {max_bytes / 2**10:.3g} KiB, which is as much as one without "
+        "files may have. Send files as multipart/form-data."
+    )

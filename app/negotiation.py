@@ -5,7 +5,8 @@ import re
 from collections.abc import Sequence
 
 _TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
-_PREFERENCE = re.compile(rf'\s*({_TOKEN})\s*(?:=\s*("[^"]*"|{_TOKEN}))?\s*(?:;.*)?')
+# Every blank has one place where it can match: tried in two, a header of blanks would take minutes.
+_PREFERENCE = re.compile(rf'\s*({_TOKEN})(?:\s*=\s*("[^"]*"|{_TOKEN}))?\s*(?:;.*)?')
 
 
 def choose(accept: str | None, offers: Sequence[str]) -> str | None:

@@ -75,6 +75,7 @@ def run(settings: Settings, *, host: str, port: int) -> None:
             is listened on.
     """
     failures: list[SianError] = []
+    connections.raise_open_files()
 
     def stop(error: SianError) -> None:
         failures.append(error)

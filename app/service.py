@@ -99,7 +99,9 @@ class Service:
                 idempotency=idempotency,
             )
         except StoreUnavailable:
-            self._take_back(job_id)
+            # With a key it is found when the request is sent again, or was by another already.
+            if idempotency is None:
+                self._take_back(job_id)
             raise
         except Exception:
             self._remove_files(job_id)

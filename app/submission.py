@@ -72,7 +72,6 @@ ERRORS: tuple[type[SianError] | int, ...] = (
     errors.DeadlineExceeded,
     errors.OutOfMemory,
     errors.WorkerLost,
-    errors.WorkerStalled,
     errors.SynthesisFailed,
     400,
     415,

@@ -15,9 +15,9 @@ any the job is read again."""
 _STREAMS_AGAIN_S = 10
 _POSITIONS_S = 1.0
 """How old positions in the queue may be."""
-MOST_FOLLOWERS = min(1000, most_connections() // 2)
-"""Event streams at a time, of all jobs. Each costs some work with every change, and a connection;
-half of these are for other requests."""
+_ONE_READ_S = 1.0
+"""A reading of a job may take so long however little time is left to wait for it."""
+_MOST_FOLLOWERS = 1000
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Waiters:
         self._positions = _Positions()
         self._reads: dict[str, asyncio.Task[Moment]] = {}
         self._followers = 0
+        # Each stream costs some work with every change, and a connection; half of these are for
+        # other requests.
+        self._most_followers = min(_MOST_FOLLOWERS, most_connections() // 2)
 
     def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Before the loop serves requests; None when it stops."""
@@ -69,12 +72,15 @@ class Waiters:
 
         Raises JobUnknown, JobExpired.
         """
-        until = asyncio.get_running_loop().time() + timeout_s
+        clock = asyncio.get_running_loop().time
+        until = clock() + timeout_s
         with self._listening(job.id) as news:
             while True:
-                with contextlib.suppress(StoreUnavailable):
-                    job = (await self._read(jobs, job.id)).job
-                left_s = until - asyncio.get_running_loop().time()
+                # A store that hangs does not make the client wait longer than it wished.
+                with contextlib.suppress(StoreUnavailable, TimeoutError):
+                    async with asyncio.timeout_at(max(until, clock() + _ONE_READ_S)):
+                        job = (await self._read(jobs, job.id)).job
+                left_s = until - clock()
                 if job.is_finished or left_s <= 0 or self._released:
                     return job
                 await _first(news, min(left_s, _AGAIN_S))
@@ -106,7 +112,7 @@ class Waiters:
 
     def check_followers(self) -> None:
         """Raises RateLimited if no more may follow a job."""
-        if self._followers >= MOST_FOLLOWERS:
+        if self._followers >= self._most_followers:
             raise RateLimited(
                 "Too many event streams are open; ask for the job now and then instead.",
                 retry_after_s=_STREAMS_AGAIN_S,

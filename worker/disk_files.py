@@ -89,8 +89,11 @@ class DiskFiles:
         (self._root / folder / name).unlink(missing_ok=True)
 
     def delete_folder(self, folder: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(self._root / folder)
+        path = self._root / folder
+        while path.is_dir():
+            # One that somebody else has removed meanwhile must not keep the others.
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(path)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -5,13 +5,17 @@ there were others.
 """
 
 import json
+import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol
 
-from model.errors import ParameterInvalid
+from model.errors import ParameterInvalid, SianError
 from worker.dataset.part import DatasetPart
 from worker.inputs import STYLE
 from worker.request import MPP_RANGE, SynthesisRequest
+
+logger = logging.getLogger(__name__)
 
 
 class JobRequest(Protocol):
@@ -45,7 +49,7 @@ class StyleRequest:
     """Encode a reference image as a style vector, and keep it if it is given a name.
 
     image_sha256: SHA-256 of the image's bytes as they were sent.
-    name: one that ``custom_styles.check_name`` allows.
+    name: one that ``CustomStyles.check`` allows.
     mpp: micrometres per pixel of the image; None means the checkpoint's.
 
     Raises:
@@ -81,8 +85,8 @@ class StyleRequest:
 
 @dataclass(frozen=True)
 class UnknownRequest:
-    """Of a kind that this version does not know: its record can be read and listed, and its job
-    fails with a clear word. text: the JSON as it was found."""
+    """Of a kind, or with fields, that this version does not know: its record can be read and
+    listed, and its job fails with a clear word. text: the JSON as it was found."""
 
     kind: str
     text: str
@@ -98,13 +102,21 @@ class UnknownRequest:
 
 
 def request_from_json(text: str) -> JobRequest:
-    """The request of whichever kind it is."""
+    """The request of whichever kind it is. Whoever meets one of a newer version, before a rollback
+    perhaps, can still read, list and remove its job."""
     values = json.loads(text)
     kind = values.pop("kind", SynthesisRequest.kind)
-    if kind == SynthesisRequest.kind:
-        return SynthesisRequest.from_values(values)
-    if kind == StyleRequest.kind:
-        return StyleRequest.from_values(values)
-    if kind == DatasetPart.kind:
-        return DatasetPart.from_values(values)
+    known = _KINDS.get(str(kind))
+    if known is not None:
+        try:
+            return known(values)
+        except (SianError, KeyError, TypeError, ValueError, AttributeError) as error:
+            logger.warning("a request of kind %s cannot be read: %s", kind, error)
     return UnknownRequest(kind=str(kind), text=text)
+
+
+_KINDS: dict[str, Callable[[dict[str, Any]], JobRequest]] = {
+    SynthesisRequest.kind: SynthesisRequest.from_values,
+    StyleRequest.kind: StyleRequest.from_values,
+    DatasetPart.kind: DatasetPart.from_values,
+}

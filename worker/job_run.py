@@ -21,7 +21,7 @@ from worker import metrics
 from worker.artifacts import Artifacts
 from worker.batcher import DeviceLost
 from worker.dataset.part import DatasetPart
-from worker.job_request import StyleRequest
+from worker.job_request import JobRequest, StyleRequest, UnknownRequest
 from worker.jobs import Claim, Failure, Job, JobStore, Output, Progress, lost
 from worker.patience import Patience, lacks_descriptors
 from worker.waiting import Expectation, Interrupted, Stopped
@@ -121,7 +121,7 @@ class JobRunner:
         """Make and store the outputs that are missing; what went wrong, if it is the job's."""
         job, index = claim.job, len(claim.job.outputs)
         try:
-            for made in self._maker(job.request.kind).make(claim, expectation):
+            for made in self._maker(job.request).make(claim, expectation):
                 if isinstance(made, Progress):
                     self._report(claim, made)
                 else:
@@ -135,10 +135,11 @@ class JobRunner:
             return self._failure(job, error)
         return None
 
-    def _maker(self, kind: str) -> Maker:
-        if kind not in self._makers:
+    def _maker(self, request: JobRequest) -> Maker:
+        kind = request.kind
+        if kind not in self._makers or isinstance(request, UnknownRequest):
             raise JobKindUnknown(
-                f"This worker knows no jobs of the kind {kind!r}, only "
+                f"This worker knows no such jobs of the kind {kind!r}; its version has "
                 f"{', '.join(sorted(self._makers))}. Front ends and workers must have the same "
                 "version; bring the workers up to date, and send the request again."
             )
@@ -213,11 +214,18 @@ class JobRunner:
                     self._discard_inputs(claim.job)
                 return True
             except (JobUnknown, JobExpired):
-                return True  # its files went with it
+                self._remove_files(job_id)  # those that were written after it was removed
+                return True
             except StoreUnavailable:
                 if self._stopping.is_set():
                     return True  # whoever reaps it runs it again
             self._stopping.wait(_PAUSE_S)
+
+    def _remove_files(self, job_id: str) -> None:
+        try:
+            self._artifacts.remove(job_id)
+        except StorageUnavailable as error:
+            logger.warning("files of job %s are left, which was removed: %s", job_id, error)
 
     def _discard_inputs(self, job: Job) -> None:
         try:

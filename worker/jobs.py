@@ -155,6 +155,9 @@ class JobStore(Protocol):
     def get(self, job_id: str) -> Job:
         """Raises JobUnknown, JobExpired."""
 
+    def state(self, job_id: str) -> JobState:
+        """That of ``get``, without all that its job has made. Raises JobUnknown, JobExpired."""
+
     def position(self, job_id: str) -> int | None:
         """How many queued jobs come before it; None if it isn't queued."""
 

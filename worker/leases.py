@@ -55,6 +55,10 @@ class Leases:
         since: a moment on the monotonic clock before the store gave the claim.
         """
         with self._lock:
+            # Who has a job anew has lost it before, and the store names jobs and not claims.
+            for token, lease in list(self._leases.items()):
+                if lease.claim.job.id == claim.job.id:
+                    del self._leases[token]
             self._leases[claim.token] = _Lease(claim, since)
         try:
             yield

@@ -1,6 +1,9 @@
 -- The steps of RedisJobs. A call is one atomic step: ARGV[1] names it, ARGV[2] is who calls.
 --
 -- sian:job:<id>     hash    the record of a job; moments are microseconds since 1970
+-- sian:outputs:<id> string  its outputs, JSON objects with a comma before each; none, no key. Not in
+--                           the record: a dataset has thousands, and Redis writes to its file what
+--                           a field is set to, and of a string only what is appended
 -- sian:queued       zset    queued jobs by their place, which they keep for life
 -- sian:running      zset    running jobs by the end of their lease
 -- sian:succeeded, sian:failed, sian:canceled    zsets    jobs by the moment they finished
@@ -28,7 +31,18 @@ end
 -- Lua itself writes large numbers with 14 digits.
 local function digits(number) return string.format('%.0f', number) end
 
-local function record(id) return redis.call('HGETALL', key(id)) end
+local function outputs(id) return 'sian:outputs:' .. id end
+
+-- Empty if there is none.
+local function record(id)
+  local found = redis.call('HGETALL', key(id))
+  local made = redis.call('GET', outputs(id))
+  if made then
+    table.insert(found, 'made')
+    table.insert(found, made)
+  end
+  return found
+end
 
 local function state(id) return redis.call('HGET', key(id), 'state') end
 
@@ -107,7 +121,7 @@ function steps.create(id, request, limit, deadline, key_name, fingerprint)
     return {'full', steps.finished_since(digits(moment - 60000000))}
   end
   local place = redis.call('INCR', 'sian:place')
-  redis.call('HSET', key(id), 'state', 'queued', 'request', request, 'outputs', '', 'stored', 0,
+  redis.call('HSET', key(id), 'state', 'queued', 'request', request, 'stored', 0,
     'version', 1, 'attempts', 0, 'place', digits(place), 'created_at', digits(moment))
   if deadline ~= '' then redis.call('HSET', key(id), 'deadline_at', deadline) end
   if key_name ~= '' then
@@ -118,6 +132,10 @@ function steps.create(id, request, limit, deadline, key_name, fingerprint)
   redis.call('ZADD', 'sian:told', digits(moment), id)
   return {'created', id, record(id)}
 end
+
+function steps.get(id) return record(id) end
+
+function steps.state(id) return state(id) end
 
 function steps.find(key_name)
   local known = redis.call('GET', key_name)
@@ -133,7 +151,7 @@ function steps.discard(id)
   if key_name then redis.call('DEL', key_name) end
   redis.call('ZREM', 'sian:queued', id)
   redis.call('ZREM', 'sian:told', id)
-  redis.call('DEL', key(id))
+  redis.call('DEL', key(id), outputs(id))
   publish(id)
   return 1
 end
@@ -168,8 +186,7 @@ function steps.add_output(id, token, output, index, forgiving)
   if not is_held(id, token) then return 0 end
   if tonumber(redis.call('HGET', key(id), 'stored')) > tonumber(index) then return 2 end
   redis.call('HINCRBY', key(id), 'stored', 1)
-  local outputs = redis.call('HGET', key(id), 'outputs')
-  redis.call('HSET', key(id), 'outputs', outputs == '' and output or outputs .. ',' .. output)
+  redis.call('APPEND', outputs(id), ',' .. output)
   if forgiving == '1' then redis.call('HSET', key(id), 'attempts', 1) end
   changed(id)
   return 1
@@ -306,7 +323,7 @@ function steps.expire(id)
     redis.call('HDEL', 'sian:failures', found[2])
   end
   redis.call('ZREM', 'sian:' .. from, id)
-  redis.call('DEL', key(id))
+  redis.call('DEL', key(id), outputs(id))
   bury(id)
   publish(id)
   return 1

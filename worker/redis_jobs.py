@@ -96,9 +96,11 @@ class RedisJobs:
         self._change("discard", job_id)
 
     def get(self, job_id: str) -> Job:
-        with mapped():
-            record = self._client.hgetall(f"sian:job:{plain(job_id)}")
-        return _present(job_id, {name.decode(): value for name, value in record.items()})
+        return _present(job_id, _fields(self._step("get", plain(job_id))))
+
+    def state(self, job_id: str) -> JobState:
+        found: bytes | None = self._step("state", plain(job_id))
+        return _living(job_id, None if found is None else found.decode())
 
     def position(self, job_id: str) -> int | None:
         with mapped():
@@ -227,11 +229,16 @@ _Record = dict[str, bytes]
 
 
 def _present(job_id: str, record: _Record) -> Job:
-    if not record:
-        raise unknown(job_id)
-    if record["state"].decode() == JobState.EXPIRED:
-        raise expired(job_id)
+    _living(job_id, record["state"].decode() if record else None)
     return _job(job_id, record)
+
+
+def _living(job_id: str, state: str | None) -> JobState:
+    if state is None:
+        raise unknown(job_id)
+    if state == JobState.EXPIRED:
+        raise expired(job_id)
+    return JobState(state)
 
 
 def _agreed(job_id: str, record: _Record, idempotency: Idempotency) -> Job:
@@ -251,7 +258,7 @@ def _job(job_id: str, record: _Record) -> Job:
         id=job_id,
         state=JobState(record["state"].decode()),
         request=request_from_json(record["request"].decode()),
-        outputs=tuple(Output(**output) for output in json.loads(b"[%b]" % record["outputs"])),
+        outputs=_outputs(record),
         version=int(record["version"]),
         attempts=int(record["attempts"]),
         created_at=from_us(int(record["created_at"])),
@@ -261,6 +268,13 @@ def _job(job_id: str, record: _Record) -> Job:
         failure=failure,
         progress=Progress(*json.loads(record["progress"])) if "progress" in record else None,
     )
+
+
+def _outputs(record: _Record) -> tuple[Output, ...]:
+    """outputs: those that a former version has kept in the record."""
+    parts = (record.get("outputs", b""), record.get("made", b"").removeprefix(b","))
+    found = json.loads(b"[%b]" % b",".join(part for part in parts if part))
+    return tuple(Output(**output) for output in found)
 
 
 def _fields(pairs: list[bytes]) -> _Record:

@@ -112,6 +112,14 @@ class SqliteJobs:
             raise expired(job_id)
         return job_of(rows[0])
 
+    def state(self, job_id: str) -> JobState:
+        rows = self._read("SELECT state FROM jobs WHERE id = ?", plain(job_id))
+        if not rows:
+            raise unknown(job_id)
+        if rows[0]["state"] == JobState.EXPIRED:
+            raise expired(job_id)
+        return JobState(rows[0]["state"])
+
     def position(self, job_id: str) -> int | None:
         rows = self._read(
             "SELECT (SELECT count(*) FROM jobs WHERE state = 'queued' AND place < it.place) "

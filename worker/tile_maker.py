@@ -45,7 +45,7 @@ class TileMaker:
                 and len(under_way) < bench.max_batch
                 and not bench.stopping.is_set()
             ):
-                with bench.expect(claim, patient=patient) as place:
+                with bench.expect(claim, patient=patient, begun=True) as place:
                     under_way.append((following, self._submit(place, work, following, styles)))
                 following += 1
             if not under_way:

@@ -116,13 +116,18 @@ class Workbench:
     def synthesizer(self) -> Synthesizer:
         return self.network.synthesizer
 
-    def expect(self, claim: Claim, *, patient: bool = False) -> Place:
-        """A place on the device for what is about to be prepared, see ``Batcher.expect``."""
-        return self.batcher.expect(claim.token, deadline_at=claim.job.deadline_at, patient=patient)
+    def expect(self, claim: Claim, *, patient: bool = False, begun: bool = False) -> Place:
+        """A place on the device for what is about to be prepared, see ``Batcher.expect``.
+
+        begun: something of the job has had a place before, so that its deadline was kept.
+        """
+        deadline_at = _deadline_of(claim.job) if not begun else None
+        return self.batcher.expect(claim.token, deadline_at=deadline_at, patient=patient)
 
     def check_deadline(self, job: Job) -> None:
         """Raises DeadlineExceeded."""
-        if job.deadline_at is not None and job.deadline_at <= datetime.now(UTC):
+        deadline_at = _deadline_of(job)
+        if deadline_at is not None and deadline_at <= datetime.now(UTC):
             raise DeadlineExceeded("The deadline passed before the job could be started.")
 
     def input(self, job_id: str, name: str) -> bytes:
@@ -146,3 +151,8 @@ class Workbench:
                 encoded = place.submit(style_input)
             vectors.append(encoded.result())
         return vectors
+
+
+def _deadline_of(job: Job) -> datetime | None:
+    """Until when it must be started: none, if it has made something before and goes on."""
+    return None if job.outputs else job.deadline_at

@@ -36,7 +36,7 @@ from model.errors import (
     StoreUnavailable,
 )
 from worker.dataset.stored import StoredDataset
-from worker.jobs import Idempotency, JobState
+from worker.jobs import Idempotency, Job, JobState
 
 DatasetId = Annotated[
     str, Path(description="Id of the dataset.", examples=["3f0c9a7e5d1b4c86a2f4d8e19b7c6a50"])
@@ -94,13 +94,22 @@ async def post_dataset(
         request, service, idempotency_key,
         sent={"kind": "dataset", **wish.model_dump()}, accept=partial(_accept, service, wish),
     )  # fmt: skip
-    dataset = await asyncio.to_thread(read_dataset, service.jobs, accepted.job.id)
+    dataset = await asyncio.to_thread(_as_accepted, service, accepted.job)
     document = dataset_document(request, service, dataset)
     response = JSONResponse(document.model_dump(mode="json"), 202, NO_STORE)
     response.headers["Location"] = document.links.self
     if not accepted.is_new:
         response.headers["Idempotency-Replayed"] = "true"
     return response
+
+
+def _as_accepted(service: Service, first: Job) -> Dataset:
+    """All of it; of what cannot be read now the first part, as it was: the dataset is accepted, and
+    whoever sent it should learn its id."""
+    try:
+        return read_dataset(service.jobs, first.id)
+    except StoreUnavailable:
+        return Dataset((first,))
 
 
 def _accept(service: Service, wish: DatasetWish, idempotency: Idempotency | None) -> Accepted:

@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
+from app.connections import MOST_FILES
 from app.decoding import decoding
 from app.forms import MASK_ERRORS, Height, LabelComponents, Width, check_fields, mask_size
 from app.problems import documented
@@ -32,7 +33,7 @@ _SEED_HEADER = {"X-Seed": {"description": "Seed of the mask.", "schema": {"type"
 _CONVERT_FIELDS = ("mask", "format", "label_components", "width", "height")
 _SIDE = f"pixels, {SMALLEST_PX} to {LARGEST_MASK_PX}"
 
-router = APIRouter(tags=["masks"])
+router = APIRouter(tags=["masks"], form_limits={"max_files": MOST_FILES})
 
 
 class RandomMask(BaseModel):

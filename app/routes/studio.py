@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-FOLDER = Path(__file__).parents[1] / "studio"
+FOLDER = (Path(__file__).parents[1] / "studio").resolve()  # a release may lie behind a link
 
 # The page runs its own scripts only and speaks to this server only. Tiles and masks are shown
 # from memory.

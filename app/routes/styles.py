@@ -12,6 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 from starlette.exceptions import HTTPException
 
 from app.answers import answer
+from app.connections import MOST_FILES
 from app.forms import STYLE_ERRORS, DeadlineS, Mpp, check_fields, sha256_of
 from app.problems import documented
 from app.routes.jobs import NO_STORE
@@ -35,7 +36,7 @@ Name = Annotated[
     str, Path(description="Name of a preset or of a custom style.", examples=["kidney"])
 ]
 
-router = APIRouter(tags=["styles"])
+router = APIRouter(tags=["styles"], form_limits={"max_files": MOST_FILES})
 
 
 @router.get(
@@ -213,6 +214,12 @@ def get_thumbnail(service: ServiceDep, name: Name) -> Response:
     try:
         png = service.artifacts.get(thumbnail_scope(service.card.sha256), f"{name}.png")
     except FileNotFoundError:
+        if service.queue.health().is_ready:
+            raise HTTPException(
+                404,
+                f"{name} has no thumbnail: it could not be stored when the network was loaded. "
+                "The log says why; it is painted at the next start.",
+            ) from None
         detail = "The thumbnails are painted while the network warms up; ask again shortly."
         raise HTTPException(503, detail, {"Retry-After": "5"}) from None
     return Response(png, media_type="image/png")

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import Response
 
 from app.answers import JSON, answer
+from app.connections import MOST_FILES
 from app.forms import MASK_ERRORS, STYLE_ERRORS, SynthesisForm, sha256_of, synthesis_form
 from app.negotiation import choose
 from app.problems import documented
@@ -48,7 +49,7 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     ),
 }
 
-router = APIRouter(tags=["synthesis"])
+router = APIRouter(tags=["synthesis"], form_limits={"max_files": MOST_FILES})
 
 
 @router.post(

@@ -180,9 +180,38 @@ def test_a_client_that_reads_slowly_has_its_time(connect, monkeypatch):
 
 @pytest.mark.parametrize(
     ("soft", "most"),
-    [(256, 21), (1024, 277), (2**20, 4096), (resource.RLIM_INFINITY, 4096), (64, 8)],
+    [(1024, 75), (2**20, 4096), (resource.RLIM_INFINITY, 4096), (256, 8)],
 )
 def test_as_many_as_the_process_may_open(monkeypatch, soft, most):
     monkeypatch.setattr(resource, "getrlimit", lambda what: (soft, resource.RLIM_INFINITY))
     assert connections.most_connections() == most
     assert connections.bounded().most == most
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "raised"),
+    [
+        (1024, 2**20, 45_248),
+        (1024, 4096, 4096),
+        (1024, resource.RLIM_INFINITY, 45_248),
+        (2**20, 2**20, None),
+        (4096, 4096, None),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, None),
+    ],
+)
+def test_opens_as_many_files_as_it_may_need(monkeypatch, soft, hard, raised):
+    limits = []
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda what, limit: limits.append(limit))
+    connections.raise_open_files()
+    assert limits == ([] if raised is None else [(raised, hard)])
+
+
+def test_a_system_that_allows_less_than_it_says(monkeypatch):
+    def refuse(what, limit):
+        raise ValueError("current limit exceeds maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda what: (256, resource.RLIM_INFINITY))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+    connections.raise_open_files()
+    assert connections.most_connections() == 8

@@ -12,7 +12,7 @@ import pytest
 from app import dataset_reads
 from app.dataset_jobs import read_dataset
 from app.routes import datasets
-from model.errors import StorageUnavailable
+from model.errors import StorageUnavailable, StoreUnavailable
 from tests.app.checks import check_problem
 from tests.waiting import observed
 from worker.dataset.request import DatasetRequest
@@ -325,3 +325,21 @@ def test_so_many_bundles_at_a_time(client, ask, monkeypatch):
     reads._bundles.release()
     for _ in range(3):  # each is given back
         assert client.get(bundle).status_code == 200
+
+
+def test_a_dataset_that_is_accepted_is_named_though_it_cannot_be_read(
+    client, ask, busy, monkeypatch
+):
+    """Who is told that it failed sends it again."""
+    jobs = client.app.state.service.jobs
+
+    def away(job_id):
+        raise StoreUnavailable("The store is away.", retry_after_s=5)
+
+    with monkeypatch.context() as outage:
+        outage.setattr(jobs, "get", away)
+        response = ask(count=100)
+    assert response.status_code == 202
+    accepted = response.json()
+    assert (accepted["status"], accepted["parts"]) == ("queued", 3)
+    assert client.get(response.headers["Location"]).json()["parts"] == 3

@@ -6,6 +6,7 @@ from fastapi.testclient import TestClient
 
 from app.middleware import BodyLimit
 from model.errors import UploadTooLarge
+from tests.app.checks import check_problem
 from tests.fakes import mask_png
 
 
@@ -122,7 +123,8 @@ def test_nothing_is_read_beyond_the_limit():
         while (await receive())["more_body"]:
             pass
 
-    scope = {"type": "http", "method": "POST", "path": "/synthesize", "headers": []}
+    form = [(b"content-type", b"multipart/form-data; boundary=xx")]
+    scope = {"type": "http", "method": "POST", "path": "/synthesize", "headers": form}
     limited = BodyLimit(reads_everything, max_bytes=100_000)
     with pytest.raises(UploadTooLarge):
         asyncio.run(limited(scope, endless, None))
@@ -140,3 +142,22 @@ def test_a_length_that_is_no_number_is_left_to_the_count(start):
     headers = {"Content-Length": "many", "Content-Type": "multipart/form-data; boundary=xx"}
     response = client.post("/synthesize", content=b"x" * 200_000, headers=headers)
     assert response.status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/datasets", "/masks"])
+@pytest.mark.parametrize("length_is_declared", [True, False])
+def test_json_has_no_room_for_a_million_mistakes(client, path, length_is_declared):
+    """It is parsed while everybody else waits."""
+    body = b'{"count": 1, "organ": "kidney", "formats": [' + b"1," * 50_000 + b"1]}"
+    content = body if length_is_declared else iter([body[:1000], body[1000:]])
+    response = client.post(path, content=content, headers={"Content-Type": "application/json"})
+    problem = check_problem(response, 413, "upload_too_large", instance=path)
+    assert "64 KiB" in problem["detail"]
+
+
+@pytest.mark.parametrize("path", ["/synthesize", "/styles", "/masks/convert"])
+def test_a_request_has_no_more_files_than_it_can_use(client, path):
+    """Each may take a file descriptor."""
+    response = client.post(path, files=[(f"file{k}", b"x") for k in range(11)])
+    problem = check_problem(response, 400, "request_malformed", instance=path)
+    assert "10" in problem["detail"]

@@ -70,3 +70,9 @@ def test_offers_only_what_there_is():
 )
 def test_how_long_to_wait(prefer, wait_s, applied):
     assert preferred_wait(prefer, longest_s=60) == (wait_s, applied)
+
+
+def test_a_header_of_blanks_costs_nothing():
+    """It would hold up everybody else for minutes if a blank could be matched in two places."""
+    assert preferred_wait("a" + " " * 100_000 + "(", longest_s=60) == (60, None)
+    assert preferred_wait("a=1" + " " * 100_000 + "(", longest_s=60) == (60, None)

@@ -1,5 +1,6 @@
 """The studio's files over HTTP; what they do in a browser is in tests/browser."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import app
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "app" / "studio"
@@ -102,3 +105,18 @@ def test_a_wheel_carries_every_file(tmp_path):
     ).stdout.split()  # fmt: skip
     assert len(tracked) > 200
     assert set(tracked) <= names
+
+
+def test_a_release_behind_a_link_has_its_files(tmp_path):
+    (tmp_path / "app").symlink_to(Path(app.__file__).parent)
+    look = "from app.routes import studio; print(studio.get_file('index.html').status_code)"
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", look],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "200\n"

@@ -6,6 +6,7 @@ from PIL import Image
 
 from model.styles import StyleBank
 from tests.fakes import ORGANS
+from worker.thumbnails import thumbnail_scope
 
 
 def test_lists_the_presets(client, checkpoint):
@@ -39,6 +40,15 @@ def test_has_a_thumbnail(client, mask_file):
     response = client.get(client.get("/styles/kidney").json()["links"]["thumbnail"])
     assert response.headers["Content-Type"] == "image/png"
     assert Image.open(io.BytesIO(response.content)).size == (128, 128)
+
+
+def test_a_thumbnail_that_could_not_be_stored_is_not_promised(client, mask_file):
+    client.post("/synthesize", files=mask_file, data={"organ": "kidney"})  # warm from here on
+    service = client.app.state.service
+    service.artifacts.remove(thumbnail_scope(service.card.sha256))
+    response = client.get("/styles/kidney/thumbnail")
+    assert response.status_code == 404
+    assert "at the next start" in response.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["/styles/spleen", "/styles/spleen/thumbnail"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.errors import MaskBinary, OutOfMemory
+from model.errors import MaskBinary, OutOfMemory, StorageUnavailable
 from tests.app.checks import check_problem
 from tests.fakes import label_mask, png, style_png
 
@@ -133,15 +133,23 @@ def test_a_job_that_fails_while_it_is_waited_for(client, post, synthesizer):
         }
 
 
-def test_too_little_memory_may_be_temporary(post, synthesizer):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OutOfMemory("The device has too little memory for this tile."),
+        StorageUnavailable("The disk is full.", retry_after_s=10),
+    ],
+    ids=["memory", "disk"],
+)
+def test_what_a_job_failed_of_may_be_temporary(post, synthesizer, error):
     post(organ="kidney")
 
     def refuse(made):
-        raise OutOfMemory("The device has too little memory for this tile.")
+        raise error
 
     synthesizer.before = refuse
     response = post(organ="kidney")
-    problem = check_problem(response, 503, "out_of_memory")
+    problem = check_problem(response, 503, error.code)
     assert "new Idempotency-Key" in problem["detail"]
     assert int(response.headers["Retry-After"]) >= 1
 

@@ -173,6 +173,19 @@ def test_a_job_that_may_have_been_created_keeps_its_files(client, post, monkeypa
     assert parts.artifacts.exists(job_id, "mask")
 
 
+def test_a_job_with_a_key_is_not_taken_back(client, post, monkeypatch, busy):
+    """Another request with the key may have been told of it; this one is sent again."""
+    parts = client.app.state.service
+    key = {"Idempotency-Key": "once"}
+    with monkeypatch.context() as outage:
+        failing(outage, parts.jobs, "create", AWAY, after=True)
+        check_problem(post(key, organ="kidney", seed=1), 503, "store_unavailable")
+    (job_id,) = parts.jobs.queued()
+    again = post({**key, **ASYNC}, organ="kidney", seed=1)
+    assert (again.status_code, again.json()["id"]) == (202, job_id)
+    assert again.headers["Idempotency-Replayed"] == "true"
+
+
 def test_a_job_that_cannot_be_published_is_accepted(client, post, monkeypatch):
     parts = client.app.state.service
     post(organ="kidney")

@@ -283,7 +283,7 @@ def test_a_read_that_began_before_a_change_is_not_its_news(waiters, jobs, claim,
 
 
 def test_there_is_room_for_so_many_who_follow(waiters, jobs, claim, monkeypatch):
-    monkeypatch.setattr(waiting, "MOST_FOLLOWERS", 2)
+    monkeypatch.setattr(waiters, "_most_followers", 2)
 
     async def scenario():
         streams = [waiters.follow(jobs, claim.job.id, idle_s=60) for _ in range(2)]
@@ -297,3 +297,24 @@ def test_there_is_room_for_so_many_who_follow(waiters, jobs, claim, monkeypatch)
         await streams[1].aclose()
 
     run(waiters, scenario)
+
+
+def test_a_store_that_hangs_makes_nobody_wait_longer_than_he_wished(
+    waiters, jobs, claim, monkeypatch
+):
+    monkeypatch.setattr(waiting, "_ONE_READ_S", 0.01)
+    go_on = threading.Event()
+
+    def hang(store, job_id):
+        go_on.wait(PATIENCE_S)
+        return read(store, job_id)
+
+    monkeypatch.setattr(waiting, "read", hang)
+
+    async def scenario():
+        job = await waiters.wait(jobs, claim.job, 0.05)
+        hung = not go_on.is_set()
+        go_on.set()
+        return job, hung
+
+    assert run(waiters, scenario) == (claim.job, True)

@@ -1,6 +1,7 @@
 """Files on a disk and in S3: the same tests; then what is a disk's own."""
 
 import os
+import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -291,3 +292,19 @@ assert artifacts.get("next", "0.png") == tile
 
 def test_a_full_disk_is_said_and_nothing_half_written_is_seen(tmp_path):
     run_on_a_small_disk(tmp_path, "400k", _FILL_THE_DISK)
+
+
+def test_a_file_that_goes_meanwhile_keeps_none_of_the_others(on_disk, monkeypatch):
+    """A worker discards the inputs of a job that a client removes in that moment."""
+    for name in ("0.png", "0.json", "mask"):
+        on_disk.put("a", name, b"x")
+    remove, is_first = shutil.rmtree, [True]
+
+    def beaten(path):
+        if is_first.pop() if is_first else False:
+            raise FileNotFoundError(path / "mask")
+        remove(path)
+
+    monkeypatch.setattr(shutil, "rmtree", beaten)
+    on_disk.remove("a")
+    assert on_disk.scopes() == []

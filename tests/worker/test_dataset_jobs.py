@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.errors import StoreUnavailable
 from model.synthesizer import Synthesizer
 from tests.fakes import FakeSynthesizer
 from tests.waiting import PATIENCE_S, until
@@ -222,3 +223,17 @@ def test_lost_workers_count_from_the_last_tile(start, synthesizer, jobs, accept_
     engine = start()
     assert engine.run(first)
     assert jobs.get(first).attempts == 1
+
+
+def test_an_outage_while_it_is_looked_whether_it_is_wanted_costs_nothing(
+    engine, jobs, accept_dataset, monkeypatch
+):
+    parts = accept_dataset(replace(REQUEST, count=20))
+
+    def away(job_id):
+        raise StoreUnavailable("The store is away.", retry_after_s=1)
+
+    monkeypatch.setattr(jobs, "state", away)
+    assert engine.run(ids(parts)[0]) is True
+    job = jobs.get(ids(parts)[0])
+    assert (job.state, job.attempts, len(job.outputs)) == (JobState.SUCCEEDED, 1, 20)

@@ -10,9 +10,11 @@ from model.errors import MaskBinary, StorageUnavailable
 from tests.fakes import style_png
 from tests.waiting import PATIENCE_S, until
 from tests.worker.engines import lose_worker, state, stored, submissions
+from tests.worker.records import REQUEST
 from worker import job_run, metrics
 from worker.inputs import MASK, STYLE
-from worker.jobs import JobState, Output
+from worker.job_request import request_from_json
+from worker.jobs import JobState, Output, new_job_id
 from worker.request import tile_seed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -143,6 +145,15 @@ def test_a_deadline_that_passes_while_it_waits(engine, synthesizer, jobs, accept
     assert second.result(PATIENCE_S)
     assert jobs.get(late).failure.code == "deadline_exceeded"
     assert synthesizer.made == 1
+
+
+def test_a_job_that_was_started_in_time_may_end_later(engine, synthesizer, jobs, accept):
+    soon = datetime.now(UTC) + timedelta(seconds=0.5)
+    job_id = accept(n=16, deadline_at=soon)
+    synthesizer.before = lambda made: until(lambda: datetime.now(UTC) > soon)
+    assert engine.run(job_id) is True
+    job = jobs.get(job_id)
+    assert (job.state, len(job.outputs)) == (JobState.SUCCEEDED, 16)
 
 
 def test_inputs_go_when_the_job_has_ended(engine, synthesizer, artifacts, accept):
@@ -311,3 +322,26 @@ def test_a_job_that_was_taken_back_is_left_to_the_other(engine, synthesizer, job
     assert (job.state, job.outputs, job.attempts) == (JobState.RUNNING, (), 2)
     assert artifacts.exists(job_id, MASK)
     assert jobs.finish(others[0])
+
+
+def test_what_was_written_after_a_job_was_removed_goes_too(
+    engine, synthesizer, jobs, artifacts, accept
+):
+    job_id = accept()
+
+    def remove(made):
+        jobs.cancel(job_id)
+        artifacts.remove(job_id)
+        jobs.expire(job_id)
+
+    synthesizer.before = remove
+    assert engine.run(job_id) is True
+    assert synthesizer.made == 1
+    assert job_id not in artifacts.scopes()
+
+
+def test_a_request_of_a_newer_version_fails_with_a_word(engine, jobs):
+    text = json.dumps({**json.loads(REQUEST.to_json()), "kind": "tile", "magnification": 40})
+    job_id = jobs.create(new_job_id(), request_from_json(text), limit=10).id
+    assert engine.run(job_id) is True
+    assert jobs.get(job_id).failure.code == "job_kind_unknown"

@@ -176,3 +176,14 @@ def test_an_unexpected_error_does_not_end_the_thread(leases, jobs, accept, caplo
     held.stop()
     held.stop()
     assert "a bug" in caplog.text
+
+
+def test_a_job_that_is_claimed_anew_was_lost_before(leases, jobs, accept):
+    """The store answers by jobs: the renewal of the new claim must not stand for the old one."""
+    leases, job_id = leases(), accept()
+    old = claim_of(jobs, job_id)
+    with leases.holding(old, since=time.monotonic()):
+        jobs.reap(everything=True)
+        new = claim_of(jobs, job_id)
+        with leases.holding(new, since=time.monotonic()):
+            assert leases.wanted({old.token, new.token}) == {new.token}

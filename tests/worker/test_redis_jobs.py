@@ -1,8 +1,10 @@
 """What only the store on Redis does: outages, a full memory, hearing of other processes."""
 
+import json
 import queue
 import threading
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
@@ -57,6 +59,7 @@ def every_call(jobs, claim):
         "find": lambda: jobs.find(KEY),
         "discard": lambda: jobs.discard(job_id),
         "get": lambda: jobs.get(job_id),
+        "state": lambda: jobs.state(job_id),
         "position": lambda: jobs.position(job_id),
         "start": lambda: jobs.start(job_id, lease_s=LEASE_S),
         "renew": lambda: jobs.renew([claim] * 16, lease_s=LEASE_S),
@@ -196,6 +199,31 @@ def test_nothing_is_left_when_all_is_forgotten(redis_url, open_jobs):
     jobs.forget_expired_before(future)
     with connect(redis_url) as client:
         assert list(client.scan_iter()) == [b"sian:place"]
+
+
+def test_an_output_costs_the_file_of_redis_no_more_than_itself(own_redis, open_jobs):
+    """A dataset has thousands, and each was written with all those before it."""
+    jobs = open_jobs(own_redis.url)
+    claim = start(jobs, create(jobs))
+    with connect(own_redis.url) as client:
+        before = client.info("persistence")["aof_current_size"]
+        for k in range(200):
+            assert jobs.add_output(claim, Output(k, "ab" * 32), k)
+        written = client.info("persistence")["aof_current_size"] - before
+    assert jobs.get(claim.job.id).outputs == tuple(Output(k, "ab" * 32) for k in range(200))
+    assert written < 200 * 1000
+
+
+def test_outputs_that_a_former_version_has_stored_are_kept(redis_url, open_jobs):
+    jobs = open_jobs(redis_url)
+    claim = start(jobs, create(jobs))
+    old = Output(1, "aa")
+    with connect(redis_url) as client:
+        record = f"sian:job:{claim.job.id}"
+        client.hset(record, mapping={"outputs": json.dumps(asdict(old)), "stored": 1})
+    assert jobs.get(claim.job.id).outputs == (old,)
+    assert jobs.add_output(claim, Output(2, "bb"), 1)
+    assert jobs.get(claim.job.id).outputs == (old, Output(2, "bb"))
 
 
 # Hearing of what other processes change

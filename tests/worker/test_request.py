@@ -3,7 +3,7 @@ import json
 import pytest
 
 from model.errors import ParameterInvalid, StyleConflict, StyleMissing, StyleWeightsInvalid
-from worker.job_request import StyleRequest, request_from_json
+from worker.job_request import StyleRequest, UnknownRequest, request_from_json
 from worker.request import MAX_SEED, SynthesisRequest, draw_seed, tile_seed
 from worker.style import Reference, Style, WeightedImage, parse_weights
 
@@ -149,3 +149,22 @@ def test_reads_weights():
 def test_refuses_other_weights(text):
     with pytest.raises(StyleWeightsInvalid, match="Send a JSON object such as"):
         parse_weights(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"kind": "tile", "mask_sha256": "ab", "seed": 1, "magnification": 40}',
+        '{"kind": "style", "image_sha256": "ab", "sharpness": 1}',
+        '{"kind": "style"}',
+        '{"kind": "dataset"}',
+        '{"kind": "dataset", "dataset": []}',
+        '{"kind": "hologram"}',
+        '{"kind": ["tile"]}',
+    ],
+)
+def test_a_request_of_another_version_can_be_read(text):
+    """A job of a newer version, before a rollback, breaks nobody who reads it."""
+    read = request_from_json(text)
+    assert isinstance(read, UnknownRequest)
+    assert read.to_json() == text

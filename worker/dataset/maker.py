@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import CheckpointChanged, JobCanceled
+from model.errors import CheckpointChanged, JobCanceled, StoreUnavailable
 from worker.dataset.part import DatasetPart
 from worker.dataset.stored import SUFFIX, packed
 from worker.dataset.tile import finished, tile_inputs
@@ -102,7 +102,10 @@ class DatasetMaker:
         """Raises JobCanceled if there will be no dataset, and so no use for this part. JobUnknown
         where the front end died before the dataset was accepted."""
         for job_id in part.job_ids():
-            state = self._jobs.get(job_id).state
+            try:
+                state = self._jobs.state(job_id)
+            except StoreUnavailable:
+                return  # what is made meanwhile is recorded when it is back
             if state in (JobState.FAILED, JobState.CANCELED):
                 raise JobCanceled(
                     f"Another part of the dataset {part.dataset_id} was {state} before."

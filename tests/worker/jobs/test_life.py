@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from model.errors import JobUnknown
+from model.errors import JobExpired, JobUnknown
 from tests.worker.records import FAILURE, LEASE_S, REQUEST, create, start
 from worker.job_request import StyleRequest, UnknownRequest
 from worker.jobs import (
@@ -218,3 +218,17 @@ def test_a_record_outlives_its_process(opened):
     assert job.state is JobState.QUEUED
     assert job.outputs == (Output(MAX_SEED, "aa"),)
     assert jobs.get(done).state is JobState.SUCCEEDED
+
+
+def test_the_state_alone(jobs):
+    job_id = create(jobs)
+    assert jobs.state(job_id) is JobState.QUEUED
+    start(jobs, job_id)
+    assert jobs.state(job_id) is JobState.RUNNING
+    jobs.cancel(job_id)
+    assert jobs.state(job_id) is JobState.CANCELED
+    jobs.expire(job_id)
+    with pytest.raises(JobExpired):
+        jobs.state(job_id)
+    with pytest.raises(JobUnknown):
+        jobs.state(new_job_id())
