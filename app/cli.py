@@ -170,9 +170,9 @@ def synthesize(
     out: Annotated[
         Path,
         typer.Option(
-            help="PNG to write, or for a mask above 1024 px a side TIFF (.tif); its manifest goes "
-            "beside it as .json. With --n above 1 the tiles are numbered: tile.png becomes "
-            "tile-0.png, tile-1.png, ..."
+            help="PNG to write, or for a mask above 1024 px a side, at the checkpoint's scale, "
+            "TIFF (.tif); its manifest goes beside it as .json. With --n above 1 the tiles are "
+            "numbered: tile.png becomes tile-0.png, tile-1.png, ..."
         ),
     ],
     style: Annotated[
@@ -232,8 +232,8 @@ def synthesize(
 
     if out.suffix.lower() not in (".png", ".tif"):
         raise ParameterInvalid(
-            f"--out {out}: tiles are PNG files, those of masks above 1024 px a side TIFF; give it "
-            "the suffix .png or .tif."
+            f"--out {out}: tiles are PNG files, those of masks above 1024 px a side, at the "
+            "checkpoint's scale, TIFF; give it the suffix .png or .tif."
         )
     settings = Settings.load(checkpoint=checkpoint, device=device)
     mask_bytes = read(mask, "mask", MaskMissing)
