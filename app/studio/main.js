@@ -13,6 +13,7 @@ import { keepPageFromDrops } from "./parts/inputs.js";
 import { showPlaces } from "./parts/places.js";
 import { Service } from "./service/service.js";
 
+const RUN_UNDER_WAY = "A run is under way. Wait for it or cancel it.";
 const EXAMPLE = { organ: "breast", seed: "7", folder: "studio/example" };
 
 const $ = (id) => document.getElementById(id);
@@ -26,6 +27,8 @@ const gallery = new GalleryPanel();
 const datasets = new DatasetsPanel(service);
 /** Whether the user has begun something, which the example would take off the page. */
 let hasBegun = false;
+/** How many things are being done that end with a tile on the stage. */
+let atWork = 0;
 
 function showView(name) {
   for (const radio of $("stage-views").querySelectorAll("input")) radio.checked = radio.value === name;
@@ -33,78 +36,122 @@ function showView(name) {
   $("tile-view").hidden = $("tile-foot").hidden = name !== "tile";
 }
 
+function showTile() {
+  showView("tile");
+  $("stage-title").focus();
+}
+
+/** Show the tile. Who draws meanwhile is told that it is there, and goes on. */
+function offerTile(version) {
+  const isAtMask = !$("mask-view").hidden;
+  if (isAtMask && (masks.isDrawing || masks.version !== version)) {
+    runs.tell("The tile is ready.", { label: "Show it", run: showTile });
+  } else {
+    showTile();
+  }
+}
+
 /**
- * Make tiles, show and keep them.
+ * Make tiles and show them.
  *
  * @param {import("./service/synthesis.js").Wish} wish
  * @param {Int32Array} labels of its mask
  * @param {{width: number, height: number, nuclei: number}} facts
- * @returns {Promise<import("./panels/result.js").Run | null>} null: it came to nothing
+ * @param {(run: import("./panels/result.js").Run) => Promise<void>} then what is done with them; also
+ *   if this attempt comes to nothing and the user tries again
  */
-async function make(wish, labels, { width, height, nuclei }) {
-  const made = await runs.run(wish);
-  if (made === null) return null;
+async function make(wish, labels, facts, then) {
+  const { version } = masks;
+  const made = await runs.run(wish, () => busily(() => make(wish, labels, facts, then)));
+  gallery.tell(null); // that a run is under way
+  if (made === null) return;
+  const { width, height, nuclei } = facts;
   const run = { ...wish, ...made, width, height, nuclei };
-  await result.show(run, labels);
-  result.prove(null);
-  showView("tile");
-  $("stage-title").focus();
-  return run;
+  try {
+    await result.show(run, labels);
+    result.prove(null);
+    offerTile(version);
+    await then(run);
+  } catch (error) {
+    runs.fail(error);
+  }
 }
 
 /** Something that ends with a tile on the stage; assistive technology waits for it. */
 async function busily(work) {
+  atWork++;
   $("stage").ariaBusy = "true";
   try {
     return await work();
   } finally {
-    $("stage").ariaBusy = "false";
+    $("stage").ariaBusy = String(--atWork > 0);
   }
 }
 
 async function makeWished() {
   try {
     const style = styles.value;
-    const { file, labels, ...facts } = await masks.snapshot();
+    const { file, labels, version, ...facts } = await masks.snapshot();
     const wish = runs.wish();
     if (wish === null) return;
-    const run = await make({ ...wish, mask: file, style }, labels, facts);
-    if (run !== null) await gallery.keep(run);
+    await make({ ...wish, mask: file, style }, labels, facts, async (run) => {
+      await gallery.keep(run);
+      masks.keep(version);
+    });
   } catch (error) {
     runs.fail(error);
   }
 }
 
-/** Put a past run back onto the page. @returns {Promise<Int32Array>} the ids of its mask */
+/** Whether nothing may be replaced now, for a run ends with its own tile on the stage. The user is told. */
+function isRefused() {
+  if (runs.underWay) gallery.tell(RUN_UNDER_WAY);
+  return runs.underWay;
+}
+
+/**
+ * Put a past run back onto the page.
+ *
+ * @returns {Promise<Int32Array | null>} the ids of its mask; null: it is not put back, as the user
+ *   wants it or was told
+ */
 async function restore(run) {
-  const mask = await masks.recall(run.mask);
-  masks.load(mask, "from the gallery", run.mask);
+  if (isRefused()) return null;
+  const onWait = (left) => gallery.tell(`The service is busy. Next try in ${left} s.`);
+  const labels = await masks.recall(run.mask, { onWait, mayLoad: () => !isRefused() });
+  if (labels === null) return null;
+  gallery.tell(null);
   styles.value = run.style;
   runs.show(run);
   location.hash = "#tile";
-  return mask.labels;
+  return labels;
 }
 
 async function showPast(run) {
-  await result.show(run, await restore(run));
+  const labels = await restore(run);
+  if (labels === null) return;
+  styles.tellAbsent();
+  await result.show(run, labels);
   result.prove(null);
-  showView("tile");
-  $("stage-title").focus();
+  showTile();
 }
 
 async function sameAgain(past) {
   const labels = await restore(past);
+  if (labels === null) return;
   const { mask, style, seed, n, mpp, outputs } = past;
-  const run = await make({ mask, style, seed, n, mpp }, labels, past);
-  if (run !== null) result.prove(await compareBytes(outputs, run.outputs));
+  await make({ mask, style, seed, n, mpp }, labels, past, async (run) => {
+    result.prove(await compareBytes(outputs, run.outputs));
+  });
 }
 
 async function vary(past) {
   const labels = await restore(past);
+  if (labels === null) return;
   const { mask, style } = past;
   runs.renewSeed();
-  const run = await make({ mask, style, ...runs.wish() }, labels, past);
-  if (run !== null) await gallery.keep(run).catch((error) => runs.fail(error));
+  const wish = runs.wish();
+  if (wish !== null) await make({ mask, style, ...wish }, labels, past, (run) => gallery.keep(run));
 }
 
 /** @returns {Promise<{same: boolean, words: string}>} */
@@ -146,7 +193,7 @@ async function showExample() {
     return;
   }
   const { npy, mask, blob } = example;
-  masks.load(mask, "example", { blob: new Blob([npy]), name: "mask.npy", fields: {} });
+  masks.load({ mask, name: "example", source: { blob: new Blob([npy]), name: "mask.npy", fields: {} } });
   showView("tile");
   const { organ, seed } = EXAMPLE;
   const { file, labels, ...facts } = await masks.snapshot();
@@ -175,6 +222,10 @@ for (const [type, act] of Object.entries({ show: showPast, same: sameAgain, vary
 for (const [panel, ...types] of [[masks, "begin", "edit"], [runs, "run"], [gallery, "show", "same", "vary"]]) {
   for (const type of types) panel.addEventListener(type, () => (hasBegun = true));
 }
+
+addEventListener("beforeunload", (event) => {
+  if (masks.hasDrawings || runs.underWay) event.preventDefault(); // the browser asks
+});
 
 showPlaces();
 keepPageFromDrops();

@@ -9,6 +9,14 @@ TILE_MS = 60_000
 """A tile takes a second; the machine may be busy."""
 
 
+_DROP = """([text, name, selector]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([text], name));
+    const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
+    return !document.querySelector(selector).dispatchEvent(drop);
+}"""
+
+
 class Studio:
     """One page with the studio, and all that it asked for and complained of.
 
@@ -68,6 +76,46 @@ class Studio:
     def open_mask(self, path: Path) -> None:
         self.choose("Where the mask comes from", "Open")
         self.page.locator("#mask-file").set_input_files(path)
+
+    def drop(self, text: str, name: str, selector: str) -> bool:
+        """A file onto what ``selector`` says. Whether the page has taken it, and the browser does
+        not open it."""
+        return self.page.evaluate(_DROP, [text, name, selector])
+
+    def start_empty(self, width: int, height: int) -> None:
+        self.choose("Where the mask comes from", "Draw")
+        self.page.locator("#blank-width").fill(str(width))
+        self.page.locator("#blank-height").fill(str(height))
+        self.page.get_by_role("button", name="Start empty").click()
+
+    def point(self, dx: float = 0, dy: float = 0) -> tuple[float, float]:
+        """A place of the page: so far from the middle of the editor."""
+        canvas = self.page.get_by_role("application", name="Instance mask")
+        box = canvas.bounding_box()
+        assert box is not None
+        return box["x"] + box["width"] / 2 + dx, box["y"] + box["height"] / 2 + dy
+
+    def stroke(self, dx: float, dy: float) -> None:
+        """A short one, from that place on."""
+        mouse = self.page.mouse
+        mouse.move(*self.point(dx, dy))
+        mouse.down()
+        mouse.move(*self.point(dx + 25, dy + 10), steps=4)
+        mouse.up()
+
+    def mix(self, **weights: int) -> None:
+        """Of organs; all others are at 0."""
+        self.choose("Where the style comes from", "Mix")
+        sliders = self.page.locator("#mix label")
+        for slider in sliders.all():
+            slider.get_by_role("slider").fill("0")
+        for organ, weight in weights.items():
+            sliders.filter(has_text=organ).get_by_role("slider").fill(str(weight))
+
+    def open_style(self, name: str, data: bytes) -> None:
+        self.choose("Where the style comes from", "Image")
+        file = {"name": name, "mimeType": "image/png", "buffer": data}
+        self.page.locator("#style-file").set_input_files(file)
 
     def make(self) -> None:
         """Make the tile, and wait for it."""

@@ -93,3 +93,18 @@ def test_what_was_removed_does_not_come_back(studio: Studio):
     assert not any(url.endswith("/datasets/3/events") for url in studio.requests)
     reload(studio)
     expect(cards(studio)).to_have_count(2)
+
+
+def test_what_went_wrong_with_one_that_is_finished_stays(studio: Studio):
+    def answer(route: Route) -> None:
+        if route.request.url.endswith("/2"):
+            route.fulfill(status=500, json={"code": "internal_error", "detail": "A defect."})
+        else:
+            route.fulfill(json=dataset(1, "canceled"))
+
+    studio.provoked = {"500"}
+    studio.page.route(ADDRESSES, answer)
+    keep(studio, dataset(1, "canceled"), dataset(2, "canceled"))
+    with studio.page.expect_response("**/datasets/1"):  # looked at after the other
+        studio.page.get_by_role("link", name="Datasets").click()
+    expect(cards(studio).first).to_contain_text("The service has a defect")

@@ -17,36 +17,16 @@ from tests.fakes import style_png
 
 def draw_three(studio: Studio) -> None:
     """Three strokes of the brush on an empty mask of 128 x 128."""
-    studio.choose("Where the mask comes from", "Draw")
-    studio.page.locator("#blank-width").fill("128")
-    studio.page.locator("#blank-height").fill("128")
-    studio.page.get_by_role("button", name="Start empty").click()
-    canvas = studio.page.get_by_role("application", name="Instance mask")
-    box = canvas.bounding_box()
-    assert box is not None
-    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    mouse = studio.page.mouse
+    studio.start_empty(128, 128)
     for dx, dy in ((-90, -60), (0, 50), (80, -40)):
-        mouse.move(middle[0] + dx, middle[1] + dy)
-        mouse.down()
-        mouse.move(middle[0] + dx + 25, middle[1] + dy + 10, steps=4)
-        mouse.up()
+        studio.stroke(dx, dy)
     studio.expect_mask(128, 128, "3 nuclei")
-
-
-def mix(studio: Studio, **weights: int) -> None:
-    studio.choose("Where the style comes from", "Mix")
-    sliders = studio.page.locator("#mix label")
-    for slider in sliders.all():
-        slider.get_by_role("slider").fill("0")
-    for organ, weight in weights.items():
-        sliders.filter(has_text=organ).get_by_role("slider").fill(str(weight))
 
 
 def test_draw_mix_make_compare_keep_and_make_again(studio: Studio):
     page = studio.page
     draw_three(studio)
-    mix(studio, kidney=60, liver=20)
+    studio.mix(kidney=60, liver=20)
     expect(page.locator("#mix label").filter(has_text="kidney")).to_contain_text("75 %")
     seed = str(2**63 - 2)  # rounded, were it ever a JavaScript number
     page.get_by_label("Seed", exact=True).fill(seed)
@@ -86,7 +66,7 @@ def test_the_shares_of_a_mix_make_a_hundred(studio: Studio):
     """Seven equal ones, too, each of which is nearest to 14."""
     page = studio.page
     sliders = page.locator("#mix label")
-    mix(studio, **dict.fromkeys(sliders.locator("span").all_text_contents(), 30))
+    studio.mix(**dict.fromkeys(sliders.locator("span").all_text_contents(), 30))
     shares = [
         int(text.removesuffix(" %")) for text in sliders.locator("output").all_text_contents()
     ]
@@ -290,7 +270,7 @@ def test_a_custom_style_beside_the_presets(serve, visit):
     studio.choose("Organ", "ward-3")
     studio.make()
     expect(studio.page.locator("#tile-facts")).to_contain_text("Style ward-3")
-    mix(studio, **{"ward-3": 50, "liver": 50})
+    studio.mix(**{"ward-3": 50, "liver": 50})
     studio.make()
     expect(studio.page.locator("#tile-facts")).to_contain_text("50 % liver, 50 % ward-3")
     studio.choose("Where the mask comes from", "Generate")

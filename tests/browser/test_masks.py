@@ -54,25 +54,19 @@ def test_outlines_ask_for_the_size_of_their_image(studio: Studio, four_hundred, 
     studio.open_mask(path)
     dialog = studio.page.get_by_role("dialog", name="How large is the image?")
     dialog.get_by_label("Width, px").fill("320")
-    dialog.get_by_label("Height, px").fill("256")
+    dialog.get_by_role("button", name="Open").click()
+    height = dialog.get_by_label("Height, px")
+    expect(height).to_be_focused()  # the browser says that it is missing
+    height.fill("256")
     dialog.get_by_role("button", name="Open").click()
     studio.expect_mask(320, 256, "400 nuclei")
 
 
-DROP = """([text, name, selector]) => {
-    const dataTransfer = new DataTransfer();
-    dataTransfer.items.add(new File([text], name));
-    const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
-    return !document.querySelector(selector).dispatchEvent(drop);
-}"""
-"""Whether the page has taken the file, and the browser does not open it."""
-
-
 def test_a_mask_is_dropped(studio: Studio, four_hundred):
     coco = write_mask(four_hundred, "coco").decode()
-    assert studio.page.evaluate(DROP, [coco, "nuclei.json", "#compare"])
+    assert studio.drop(coco, "nuclei.json", "#compare")
     studio.expect_mask(320, 256, "400 nuclei \u00b7 nuclei.json")
-    assert studio.page.evaluate(DROP, [coco, "beside.json", ".foot"])
+    assert studio.drop(coco, "beside.json", ".foot")
     studio.expect_mask(320, 256, "400 nuclei \u00b7 nuclei.json")
 
 
@@ -94,3 +88,39 @@ def test_a_generated_mask_is_that_of_its_seed(studio: Studio):
     )
     expected = np.load(io.BytesIO(answer.body()))
     assert np.array_equal(np.load(io.BytesIO(studio.download_mask(".npy"))), expected)
+
+
+def test_what_is_large_is_so_at_the_scale_of_the_network(studio: Studio):
+    """At 0.25 \u00b5m a pixel. Of a large mask the service makes one tile a job."""
+    tiles, mpp = (
+        studio.page.get_by_label("Tiles", exact=True),
+        studio.page.get_by_label("Pixel size"),
+    )
+    studio.start_empty(600, 64)
+    for size, most in (("0.5", "1"), ("", "16"), ("0.4", "16"), ("1", "1")):
+        mpp.fill(size)
+        mpp.blur()
+        expect(tiles).to_have_attribute("max", most)
+    studio.start_empty(300, 64)
+    expect(tiles).to_have_attribute("max", "1")
+    studio.start_empty(250, 64)
+    expect(tiles).to_have_attribute("max", "16")
+
+
+UNREADABLE = """() => {
+    Blob.prototype.arrayBuffer = async () => {
+        throw new DOMException("It is a folder.", "NotFoundError");
+    };
+}"""
+
+
+def test_files_that_cannot_be_read_at_all(studio: Studio):
+    """Folders, for browsers."""
+    studio.page.evaluate(UNREADABLE)
+    assert studio.drop("", "masks", "#mask-panel")
+    problem = studio.page.locator("#mask-problem")
+    expect(problem).to_contain_text("This file cannot be read as a mask")
+    expect(problem).to_contain_text("masks cannot be read. The browser says: It is a folder.")
+    assert studio.drop("", "styles", "#style-panel")
+    expect(studio.page.locator("#style-problem")).to_contain_text("This style image cannot be read")
+    studio.expect_mask(256, 256, "85 nuclei")

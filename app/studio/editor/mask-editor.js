@@ -125,6 +125,11 @@ export class MaskEditor extends EventTarget {
     return this.#session.image.nuclei;
   }
 
+  /** Whether a stroke or a polygon has been begun and not ended. */
+  get drawing() {
+    return this.#tool.active;
+  }
+
   undo() {
     this.#tool.cancel();
     this.#session.undo();

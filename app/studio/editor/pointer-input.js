@@ -29,6 +29,8 @@ export class PointerInput {
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     canvas.addEventListener("pointerup", (event) => this.#up(event));
     canvas.addEventListener("pointercancel", (event) => this.#up(event, true));
+    // The last that is heard of a pointer whose release went elsewhere.
+    canvas.addEventListener("lostpointercapture", (event) => this.#up(event));
     canvas.addEventListener("pointerleave", () => target.hover(null));
     canvas.addEventListener("dblclick", () => target.tool().close());
     // The middle button pans here, and must not scroll the page as well.

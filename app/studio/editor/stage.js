@@ -67,9 +67,13 @@ export class Stage extends EventTarget {
     this.#schedule();
   }
 
-  /** Take the size that the host has now. It is watched, but a page at work hears of it late. */
+  /**
+   * Take the size that the host has now. It is watched, but a page at work hears of it late. While it
+   * is not shown it has none, and what was seen of the image stays.
+   */
   measure() {
     const { clientWidth: width, clientHeight: height } = this.#host;
+    if (width === 0 || height === 0) return;
     this.#ratio = window.devicePixelRatio || 1;
     for (const canvas of [this.base, this.canvas]) {
       canvas.width = Math.round(width * this.#ratio);
@@ -88,7 +92,8 @@ export class Stage extends EventTarget {
 
   #draw() {
     this.#frame = 0;
-    if (this.#image === null || this.base.width === 0 || this.base.height === 0) return;
+    if (this.#image === null || this.view.viewport.width === 0) return;
+    if (this.#host.clientWidth === 0) return; // drawn when it is shown
     if (this.#all) this.#drawBase(this.view.visible());
     else if (this.#dirty !== null) this.#drawBase(this.#dirty);
     if (this.#all) this.#placePaper();

@@ -2,9 +2,11 @@
 
 import { confirm } from "../parts/dialogs.js";
 import { isValid } from "../parts/inputs.js";
-import { clearProblem, showProblem, wasStopped } from "../parts/problem.js";
+import { clearProblem, showProblem } from "../parts/problem.js";
 import { runJob } from "../service/jobs.js";
+import { persistently } from "../service/persistence.js";
 import { ServiceError } from "../service/service.js";
+import { WishKeys } from "../service/wish-keys.js";
 
 const HINT = "Once kept, it is among the organs, for everybody who uses this service.";
 
@@ -18,8 +20,7 @@ export class CustomStyles extends EventTarget {
   /** @type {{blob: Blob, name: string} | null} */
   #image = null;
   #chosen = null;
-  /** What is being kept. */
-  #work = new AbortController();
+  #keys = new WishKeys();
 
   /** @param {import("../service/service.js").Service} service */
   constructor(service) {
@@ -34,12 +35,17 @@ export class CustomStyles extends EventTarget {
     $("style-delete").addEventListener("click", () => this.#attempt(() => this.#delete()));
   }
 
-  /** An image was opened, whose style can be kept. @param {{blob: Blob, name: string}} image */
+  /**
+   * An image was opened, whose style can be kept. The style of another one that is being kept is kept
+   * all the same.
+   *
+   * @param {{blob: Blob, name: string}} image
+   */
   offer(image) {
-    this.#work.abort();
     this.#image = image;
     $("style-name").value = "";
-    this.#say(HINT);
+    $("style-keep-button").disabled = false;
+    this.#say(image, HINT);
     $("style-keep").hidden = false;
   }
 
@@ -50,28 +56,29 @@ export class CustomStyles extends EventTarget {
   }
 
   async #keep() {
+    const image = this.#image;
     const name = $("style-name").value.trim();
     if (name === "") {
       $("style-name").focus();
       throw new ServiceError("style_name_invalid", "The name is empty.");
     }
     if (!isValid($("mpp"))) return;
-    this.#say("Keeping …");
+    this.#say(image, "Keeping …");
     $("style-keep-button").disabled = true;
     try {
-      this.dispatchEvent(new CustomEvent("keep", { detail: await this.#send(name) }));
-      this.#say(`Kept: ${name} is among the organs now.`);
+      this.dispatchEvent(new CustomEvent("keep", { detail: await this.#send(image, name) }));
+      this.#say(image, `Kept: ${name} is among the organs now.`);
     } catch (error) {
-      this.#say("The style was not kept.");
+      this.#say(image, "The style was not kept.");
+      if (image !== this.#image) error.detail = `${image.name} as ${name}: ${error.detail}`;
       throw error;
     } finally {
-      $("style-keep-button").disabled = false;
+      if (image === this.#image) $("style-keep-button").disabled = false;
     }
   }
 
   /** @returns {Promise<any>} document of the style, which is kept */
-  async #send(name) {
-    const image = this.#image;
+  async #send(image, name) {
     const mpp = $("mpp").value;
     const bodyOf = () => {
       const form = new FormData();
@@ -80,18 +87,22 @@ export class CustomStyles extends EventTarget {
       if (mpp) form.set("mpp", mpp);
       return form;
     };
-    this.#work = new AbortController();
-    await runJob(this.#service, "styles", bodyOf, {
-      signal: this.#work.signal,
-      onJob: () => {},
-      onWait: (left) => this.#say(`The service is busy. Next try in ${left} s.`),
-      onBreak: () => this.#say("The connection was lost. Connecting again …"),
+    const { signal } = new AbortController(); // to the end
+    const onBreak = () => this.#say(image, "The connection was lost. Connecting again …");
+    await runJob(this.#service, "styles", [name, image.blob, mpp], bodyOf, {
+      keys: this.#keys,
+      signal,
+      onJob: () => this.#say(image, "Keeping …"),
+      onWait: (left) => this.#say(image, `The service is busy. Next try in ${left} s.`),
+      onBreak,
     });
-    return this.#service.json(`styles/${encodeURIComponent(name)}`);
+    const path = `styles/${encodeURIComponent(name)}`;
+    return persistently(() => this.#service.json(path, { signal }), { signal, onBreak });
   }
 
-  #say(words) {
-    $("style-keep-words").textContent = words;
+  /** What is done with an image, as long as it is the one that is shown. */
+  #say(image, words) {
+    if (image === this.#image) $("style-keep-words").textContent = words;
   }
 
   async #delete() {
@@ -114,7 +125,7 @@ export class CustomStyles extends EventTarget {
     try {
       await act();
     } catch (error) {
-      if (!wasStopped(error)) showProblem($("style-problem"), error);
+      showProblem($("style-problem"), error);
     }
   }
 }

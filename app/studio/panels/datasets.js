@@ -9,6 +9,7 @@ import { Turns } from "../parts/turns.js";
 import * as list from "../service/dataset-list.js";
 import { askForDataset, followDataset, isFinished } from "../service/datasets.js";
 import { fromPage } from "../service/service.js";
+import { WishKeys } from "../service/wish-keys.js";
 import { DatasetCard } from "./dataset-card.js";
 import { DatasetForm } from "./dataset-form.js";
 
@@ -26,6 +27,7 @@ export class DatasetsPanel {
   #service;
   #form = new DatasetForm();
   #turns = new Turns(FOLLOWED_AT_A_TIME);
+  #keys = new WishKeys();
   #sending = null;
 
   /** @param {import("../service/service.js").Service} service */
@@ -53,7 +55,7 @@ export class DatasetsPanel {
     try {
       const wish = this.#form.value;
       if (wish === null) return;
-      const dataset = await askForDataset(this.#service, wish, { signal, onWait: showWaiting });
+      const dataset = await askForDataset(this.#service, wish, { keys: this.#keys, signal, onWait: showWaiting });
       this.#add(dataset);
     } catch (error) {
       if (!wasStopped(error)) showProblem($("dataset-problem"), error);
@@ -87,8 +89,8 @@ export class DatasetsPanel {
     for (const card of cards.filter(({ entry }) => !entry.gone)) {
       await this.#attempt(card, () => this.#refresh(card));
     }
-    // The oldest first: it is made first.
-    for (const card of cards.toReversed()) this.#attempt(card, () => this.#follow(card));
+    // The oldest first: it is made first. Of the others nothing more is heard, and what went wrong stays.
+    for (const card of cards.filter(isUnderWay).toReversed()) this.#attempt(card, () => this.#follow(card));
   }
 
   async #refresh(card) {
@@ -97,19 +99,18 @@ export class DatasetsPanel {
   }
 
   async #follow(card) {
-    const isUnderWay = () => !card.removed && !card.entry.gone && !isFinished(card.entry.dataset);
     const options = {
       signal: new AbortController().signal, // to the end
       onDataset: (dataset) => this.#keep(card, { dataset, gone: false }),
       onBreak: () => card.say("The connection was lost. Connecting again …"),
     };
     const toItsEnd = async () => {
-      if (!isUnderWay()) return; // canceled, or removed, while it waited for its turn
+      if (!isUnderWay(card)) return; // canceled, or removed, while it waited for its turn
       await followDataset(this.#service, card.entry.dataset, options);
       const news = NEWS[card.entry.dataset.status];
       if (news !== undefined && !card.removed) $("dataset-news").textContent = news(card.title);
     };
-    if (isUnderWay()) await this.#turns.take(toItsEnd);
+    if (isUnderWay(card)) await this.#turns.take(toItsEnd);
   }
 
   #keep(card, entry) {
@@ -186,6 +187,11 @@ export class DatasetsPanel {
   #showWhetherEmpty() {
     $("dataset-empty").hidden = $("dataset-cards").childElementCount > 0;
   }
+}
+
+/** @param {DatasetCard} card */
+function isUnderWay({ removed, entry }) {
+  return !removed && !entry.gone && !isFinished(entry.dataset);
 }
 
 function showWaiting(left, { code }) {

@@ -1,8 +1,9 @@
 /** What can be kept of a run: tile, mask in any format, manifest, or all together. */
 
 import { element } from "../editor/dom.js";
-import { clearProblem, showProblem } from "../parts/problem.js";
+import { clearProblem, showNote, showProblem, wasStopped } from "../parts/problem.js";
 import { save } from "../parts/save.js";
+import { convertMask } from "../service/masks.js";
 import { zip } from "../service/zip.js";
 
 const FORMATS = {
@@ -18,6 +19,8 @@ const FORMATS = {
 
 const host = document.getElementById("downloads");
 const problem = document.getElementById("download-problem");
+/** Of the mask that is being converted. */
+let work = new AbortController();
 
 /**
  * @param {import("../service/service.js").Service} service
@@ -59,17 +62,22 @@ async function attempt(act) {
   try {
     await act();
   } catch (error) {
-    showProblem(problem, error);
+    if (!wasStopped(error)) showProblem(problem, error);
   }
 }
 
-/** @returns {Promise<Blob>} the mask with the same ids in another format */
-async function converted(service, { blob, name, fields }, format) {
-  const form = new FormData();
-  form.set("mask", blob, name);
-  form.set("format", format);
-  for (const [field, value] of Object.entries(fields)) form.set(field, value);
-  return service.blob("masks/convert", { method: "POST", body: form });
+/**
+ * What is asked for later stops what was asked for before, and may be waiting still.
+ *
+ * @returns {Promise<Blob>} the mask with the same ids in another format
+ */
+async function converted(service, mask, format) {
+  work.abort();
+  const { signal } = (work = new AbortController());
+  const onWait = (left) => showNote(problem, `The service is busy. Next try in ${left} s.`);
+  const blob = await convertMask(service, mask, format, { signal, onWait });
+  clearProblem(problem); // there may be a note
+  return blob;
 }
 
 async function bundle(service, run) {

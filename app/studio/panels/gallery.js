@@ -3,7 +3,7 @@
 import { element } from "../editor/dom.js";
 import { confirm } from "../parts/dialogs.js";
 import { counted } from "../parts/inputs.js";
-import { clearProblem, showProblem, wasStopped } from "../parts/problem.js";
+import { clearProblem, showNote, showProblem, wasStopped } from "../parts/problem.js";
 import * as store from "../service/gallery-store.js";
 import { styleWords } from "./style.js";
 
@@ -38,6 +38,12 @@ export class GalleryPanel extends EventTarget {
     } catch (error) {
       if (!wasStopped(error)) showProblem(this.#problem, error);
     }
+  }
+
+  /** Something that is no problem. @param {string | null} words null: it is past */
+  tell(words) {
+    if (words === null) clearProblem(this.#problem);
+    else showNote(this.#problem, words);
   }
 
   #show(runs) {

@@ -175,7 +175,7 @@ export class ResultPanel {
     const megabytes = (output.blob.size / 1e6).toFixed(1);
     this.#message.replaceChildren(
       element("p", {}, element("strong", {}, "The tile is ready, as a TIFF.")),
-      element("p", {}, "Tiles above 1024 px a side are TIFFs, which browsers do not show. QuPath and other viewers of slides do."),
+      element("p", {}, "Tiles of large masks are TIFFs, which browsers do not show. QuPath and other viewers of slides do."),
       element("button", { type: "button", className: "primary", onclick: () => save(output.blob, "tile.tif") }, `Download it (${megabytes} MB)`),
     );
   }

@@ -10,10 +10,11 @@ import { element } from "../editor/dom.js";
 import { acceptFiles, choices } from "../parts/inputs.js";
 import { clearProblem, showProblem } from "../parts/problem.js";
 import { percentages } from "../parts/shares.js";
-import { pause } from "../service/patience.js";
+import { copyOf } from "../service/files.js";
 import { ServiceError } from "../service/service.js";
 import { checkStyleImage } from "../service/style-image.js";
 import { CustomStyles } from "./custom-styles.js";
+import { StylePictures } from "./style-pictures.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -21,8 +22,7 @@ const $ = (id) => document.getElementById(id);
 export class StylePanel extends EventTarget {
   #service;
   #from;
-  /** By organ: the address of its thumbnail, null if there is none. @type {Map<string, Promise<string | null>>} */
-  #thumbnails = new Map();
+  #pictures;
   /** By organ: its slider. @type {Map<string, HTMLInputElement>} */
   #sliders = new Map();
   /** @type {{blob: Blob, name: string} | null} */
@@ -30,19 +30,26 @@ export class StylePanel extends EventTarget {
   /** Of its picture. */
   #imageUrl = "";
   #loaded = false;
-  /** Chosen before there was anything to choose from. @type {Style | null} */
-  #early = null;
+  /** Of a past run, with names that are not among those to choose from: not yet, or not any more. @type {Style | null} */
+  #absent = null;
+  /** Counts images that were opened. */
+  #opened = 0;
   #custom;
 
   /** @param {import("../service/service.js").Service} service */
   constructor(service) {
     super();
     this.#service = service;
+    this.#pictures = new StylePictures(service);
     this.#from = choices($("style-panel"), "style-from", () => this.#changed());
     this.#custom = new CustomStyles(service);
-    this.#custom.addEventListener("keep", ({ detail }) => this.#add(detail));
+    this.#custom.addEventListener("keep", ({ detail }) => {
+      this.#add(detail);
+      if (this.#absent !== null) this.#put(this.#absent);
+    });
     this.#custom.addEventListener("delete", ({ detail }) => this.#remove(detail));
     $("organs").addEventListener("change", () => {
+      this.#absent = null;
       this.#showChosen();
       this.#changed();
     });
@@ -64,7 +71,8 @@ export class StylePanel extends EventTarget {
       const first = styles.find(({ name }) => name === preferred) ?? styles[0];
       this.#choose(first.name);
       this.#loaded = true;
-      if (this.#early !== null) this.#put(this.#early);
+      if (this.#absent !== null) this.#put(this.#absent);
+      this.tellAbsent();
       onOrgans(styles.filter(({ organ }) => organ !== null).map(({ organ }) => organ));
     } catch (error) {
       const run = () => this.load(preferred, onOrgans);
@@ -75,7 +83,10 @@ export class StylePanel extends EventTarget {
 
   /** @returns {Style} @throws {ServiceError} none is chosen */
   get value() {
-    if (this.#early?.kind === this.#from.value) return this.#early;
+    if (this.#absent?.kind === this.#from.value) {
+      if (this.#loaded) throw unknown(this.#missing(this.#absent));
+      return this.#absent; // the service knows
+    }
     switch (this.#from.value) {
       case "mix":
         return { kind: "mix", weights: this.#weights() };
@@ -84,7 +95,9 @@ export class StylePanel extends EventTarget {
         return { kind: "image", ...this.#image };
       default: {
         const organ = $("organs").querySelector("input:checked")?.value;
-        if (organ === undefined) throw new ServiceError("style_missing", "The organs are not loaded.");
+        if (organ === undefined) {
+          throw new ServiceError("style_missing", this.#loaded ? "No organ is chosen." : "The organs are not loaded.");
+        }
         return { kind: "organ", organ };
       }
     }
@@ -92,20 +105,20 @@ export class StylePanel extends EventTarget {
 
   /** @param {Style} style */
   set value(style) {
+    this.#opened++; // what is opened now comes too late
     this.#from.value = style.kind;
     if (style.kind === "image") this.#chooseImage(style.blob, style.name);
     else this.#put(style);
   }
 
+  /** Say so if a past run's style, which was put back, is none of those to choose from. */
+  tellAbsent() {
+    if (this.#loaded && this.#absent !== null) showProblem($("style-problem"), unknown(this.#missing(this.#absent)));
+  }
+
   /** @param {Style} style @returns {Promise<ImageBitmap | null>} what it looks like, if it is known */
   async picture(style) {
-    try {
-      if (style.kind === "image") return await createImageBitmap(style.blob);
-      if (style.kind === "mix") return await this.#mixedPicture(style.weights);
-      return await this.#thumbnail(style.organ);
-    } catch {
-      return null; // a TIFF, which browsers do not show
-    }
+    return this.#pictures.of(style);
   }
 
   #changed() {
@@ -113,14 +126,17 @@ export class StylePanel extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
+  /** Of two that are opened quickly the later one counts. */
   async #open(file) {
-    // A copy: the file on the disk may change before it is sent again.
-    const blob = new Blob([await file.arrayBuffer()], { type: file.type });
+    const own = ++this.#opened;
     try {
+      const blob = await copyOf(file, "style_unreadable");
       await checkStyleImage(blob, file.name);
+      if (own !== this.#opened) return;
       this.#chooseImage(blob, file.name);
       this.#changed();
     } catch (error) {
+      if (own !== this.#opened) return;
       this.#from.value = "image";
       showProblem($("style-problem"), error);
     }
@@ -134,7 +150,7 @@ export class StylePanel extends EventTarget {
     $("organs").append(this.#organ(name));
     $("mix").append(this.#slider(name));
     this.#showShares();
-    this.#thumbnails.set(name, this.#loadThumbnail(style));
+    this.#pictures.add(style);
   }
 
   /** @param {string} name */
@@ -142,22 +158,28 @@ export class StylePanel extends EventTarget {
     $("organs").querySelector(`input[value="${CSS.escape(name)}"]`).closest("label").remove();
     this.#sliders.get(name).closest("label").remove();
     this.#sliders.delete(name);
-    this.#thumbnails.delete(name);
+    this.#pictures.remove(name);
     this.#showShares();
     const next = $("organs").querySelector("input");
     this.#choose(next.value);
     next.focus(); // the button that had the focus is gone
   }
 
-  /** Choose an organ or the weights of a mix: now, and once more if they are still to be loaded. */
+  /** Choose an organ or the weights of a mix: now, and once more when names that are missing have come. */
   #put(style) {
-    this.#early = this.#loaded ? null : style;
+    this.#absent = this.#missing(style).length > 0 ? style : null;
     if (style.kind === "organ") {
       this.#choose(style.organ);
       return;
     }
     for (const [organ, slider] of this.#sliders) slider.value = String(style.weights[organ] ?? 0);
     this.#showShares();
+  }
+
+  /** @param {Style} style no image @returns {string[]} its names that cannot be chosen */
+  #missing(style) {
+    const names = style.kind === "mix" ? Object.keys(style.weights) : [style.organ];
+    return names.filter((name) => !this.#sliders.has(name));
   }
 
   #choose(organ) {
@@ -167,11 +189,6 @@ export class StylePanel extends EventTarget {
 
   #showChosen() {
     this.#custom.showChosen($("organs").querySelector("input:checked")?.value ?? null);
-  }
-
-  async #thumbnail(organ) {
-    const url = await this.#thumbnails.get(organ);
-    return url ? bitmapAt(url) : null;
   }
 
   #weights() {
@@ -195,6 +212,7 @@ export class StylePanel extends EventTarget {
     const slider = element("input", { type: "range", min: "0", max: "100", value: "0" });
     if (this.#sliders.size < 2) slider.value = "50";
     slider.addEventListener("input", () => {
+      this.#absent = null;
       this.#showShares();
       this.#changed();
     });
@@ -212,27 +230,6 @@ export class StylePanel extends EventTarget {
     });
   }
 
-  /** With the API key, hence not by an address in the page. They are painted as the service starts. */
-  async #loadThumbnail({ name, links }) {
-    // Looked for when it is there: the organs of a dataset come later than those of a tile.
-    const images = () => document.querySelectorAll(`img[data-organ="${CSS.escape(name)}"]`);
-    if (links.thumbnail === null) { // a custom style
-      for (const image of images()) image.replaceWith(element("span", { className: "initial", ariaHidden: "true" }, name[0]));
-      return null;
-    }
-    const signal = AbortSignal.timeout(120_000);
-    for (;;) {
-      try {
-        const url = URL.createObjectURL(await this.#service.blob(links.thumbnail, { signal }));
-        for (const image of images()) image.src = url;
-        return url;
-      } catch (error) {
-        if (error.code !== "not_ready") return null; // a style without a picture can be used all the same
-        await pause(1000 * (error.retryAfterS ?? 5), signal);
-      }
-    }
-  }
-
   #chooseImage(blob, name) {
     this.#image = { blob, name };
     if (this.#from.value !== "image") this.#from.value = "image";
@@ -245,29 +242,11 @@ export class StylePanel extends EventTarget {
     figure.hidden = false;
     this.#custom.offer(this.#image);
   }
-
-  /** Stripes of the organs, each as wide as its share. */
-  async #mixedPicture(weights) {
-    const side = 128;
-    const canvas = new OffscreenCanvas(side, side);
-    const context = canvas.getContext("2d");
-    const sum = Object.values(weights).reduce((a, b) => a + b, 0);
-    let x = 0;
-    for (const [organ, weight] of Object.entries(weights)) {
-      const width = (side * weight) / sum;
-      const picture = await this.#thumbnail(organ);
-      if (picture !== null) context.drawImage(picture, x, 0, width, side, x, 0, width, side);
-      x += width;
-    }
-    return createImageBitmap(canvas);
-  }
 }
 
-async function bitmapAt(url) {
-  const image = new Image();
-  image.src = url;
-  await image.decode();
-  return createImageBitmap(image);
+function unknown(names) {
+  const detail = `This page has loaded no style named ${names.join(" or ")}. If it was kept since then, reload the page.`;
+  return new ServiceError("style_unknown", detail);
 }
 
 /** @param {Style} style @returns {string} in words */

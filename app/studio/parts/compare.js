@@ -89,7 +89,7 @@ export class Compare extends EventTarget {
 
   #resize() {
     const { clientWidth: width, clientHeight: height } = this.#host;
-    if (width === 0) return; // not shown now
+    if (width === 0 || height === 0) return; // not shown now
     const ratio = devicePixelRatio || 1;
     this.#canvas.width = Math.round(width * ratio);
     this.#canvas.height = Math.round(height * ratio);
@@ -198,7 +198,7 @@ export class Compare extends EventTarget {
       }
       Object.assign(drag, { x: event.offsetX, y: event.offsetY });
     });
-    for (const end of ["pointerup", "pointercancel"]) {
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
       this.#canvas.addEventListener(end, () => (drag = null));
     }
     this.#canvas.addEventListener(

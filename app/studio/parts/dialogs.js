@@ -1,8 +1,12 @@
 /** Questions that must be answered before it goes on. */
 
 import { element } from "../editor/dom.js";
+import { KEY_PATTERN } from "../service/service.js";
+import { Turns } from "./turns.js";
 
 const dialog = document.getElementById("dialog");
+/** There is one dialog: a question waits until that before it is answered. */
+const turns = new Turns(1);
 
 /**
  * @param {string} title
@@ -23,13 +27,14 @@ function ask(title, content, { yes, no = "Cancel" }) {
       element("button", { className: "primary" }, yes),
     ),
   );
-  dialog.replaceChildren(form);
-  return new Promise((resolve) => {
+  const show = (resolve) => {
     let answer = null;
+    dialog.replaceChildren(form);
     form.addEventListener("submit", () => (answer = new FormData(form)));
     dialog.addEventListener("close", () => resolve(answer), { once: true });
     dialog.showModal();
-  });
+  };
+  return turns.take(() => new Promise(show));
 }
 
 /** @param {boolean} refused the key that was used is not known @returns {Promise<string | null>} */
@@ -45,7 +50,14 @@ export async function askForKey(refused) {
         "label",
         { className: "field" },
         "Key",
-        element("input", { type: "password", name: "key", required: true, autocomplete: "off" }),
+        element("input", {
+          type: "password",
+          name: "key",
+          required: true,
+          pattern: `\\s*${KEY_PATTERN}\\s*`,
+          title: "Letters, digits and signs of ASCII, without blanks.",
+          autocomplete: "off",
+        }),
       ),
       element("p", { className: "hint" }, "It is kept until this tab is closed."),
     ],
@@ -60,19 +72,23 @@ export async function askForKey(refused) {
  *   in; {} for the smallest box that holds them; null if the file shall not be opened
  */
 export async function askForSize(name) {
-  const field = (label, key) =>
-    element(
-      "label",
-      { className: "field" },
-      label,
-      element("input", { type: "number", name: key, min: "16", max: "8192" }),
-    );
+  const inputs = [];
+  const field = (label, key) => {
+    const input = element("input", { type: "number", name: key, min: "16", max: "8192", oninput: requireBoth });
+    inputs.push(input);
+    return element("label", { className: "field" }, label, input);
+  };
+  // Either both or none: one alone would be of no use.
+  const requireBoth = () => {
+    const isGiven = inputs.some(({ value }) => value !== "");
+    for (const input of inputs) input.required = isGiven;
+  };
   const answer = await ask(
     "How large is the image?",
     [
       element("p", {}, `${name} holds outlines, but not the size of the image they lie in.`),
       element("div", { className: "fields" }, field("Width, px", "width"), field("Height, px", "height")),
-      element("p", { className: "hint" }, "Left empty, the mask ends at the last outline."),
+      element("p", { className: "hint" }, "With both left empty, the mask ends at the last outline."),
     ],
     { yes: "Open" },
   );

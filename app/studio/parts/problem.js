@@ -15,9 +15,7 @@ export function showProblem(host, error, actions = []) {
   const problem = error instanceof ServiceError ? error : mistake(error);
   const { title, advice } = wordsOf(problem.code);
   const request = problem.requestId === null ? "" : `, request ${problem.requestId}`;
-  const buttons = actions.map(({ label, run }) =>
-    element("button", { type: "button", onclick: () => (clearProblem(host), run()) }, label),
-  );
+  const buttons = actions.map((action) => button(host, action));
   host.replaceChildren(
     element(
       "div",
@@ -32,9 +30,16 @@ export function showProblem(host, error, actions = []) {
   host.scrollIntoView({ block: "nearest" });
 }
 
-/** Something that is no problem. @param {HTMLElement} host is emptied first @param {string} words */
-export function showNote(host, words) {
-  host.replaceChildren(element("p", { className: "hint", role: "status" }, words));
+/**
+ * Something that is no problem.
+ *
+ * @param {HTMLElement} host is emptied first
+ * @param {string} words
+ * @param {Action[]} [actions] as buttons
+ */
+export function showNote(host, words, actions = []) {
+  const note = element("p", { className: "hint", role: "status" }, words);
+  host.replaceChildren(element("div", { className: "told" }, note, ...actions.map((action) => button(host, action))));
 }
 
 /** @param {HTMLElement} host */
@@ -45,6 +50,10 @@ export function clearProblem(host) {
 /** @returns {boolean} the user stopped it, which is no problem */
 export function wasStopped(error) {
   return error.name === "AbortError";
+}
+
+function button(host, { label, run }) {
+  return element("button", { type: "button", onclick: () => (clearProblem(host), run()) }, label);
 }
 
 function mistake(error) {

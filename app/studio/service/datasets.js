@@ -19,16 +19,20 @@ import { patiently } from "./patience.js";
  * @param {import("./service.js").Service} service
  * @param {Wish} wish
  * @param {object} options
+ * @param {import("./wish-keys.js").WishKeys} options.keys
  * @param {AbortSignal} options.signal ends the waiting
  * @param {(secondsLeft: number, error: import("./service.js").ServiceError) => void} options.onWait
  *   the service is busy
  * @returns {Promise<Dataset>} as it was accepted
  * @throws {ServiceError} it was not
  */
-export async function askForDataset(service, wish, { signal, onWait }) {
-  const headers = { "Content-Type": "application/json" };
-  const send = () => service.json("datasets", { method: "POST", headers, body: bodyOf(wish), signal });
-  return patiently(send, { signal, onWait });
+export async function askForDataset(service, wish, { keys, signal, onWait }) {
+  const body = bodyOf(wish);
+  return keys.ask([body], (key) => {
+    const headers = { "Content-Type": "application/json", ...key };
+    const send = () => service.json("datasets", { method: "POST", headers, body, signal });
+    return patiently(send, { signal, onWait });
+  });
 }
 
 /**

@@ -5,13 +5,10 @@
  */
 
 import { parseExactly } from "./exact-json.js";
-import { pause } from "./patience.js";
+import { RETRY_MS, persistently } from "./persistence.js";
 import { ServiceError, unreachable } from "./service.js";
 
 const FINISHED = new Set(["succeeded", "failed", "canceled"]);
-const RETRY_MS = 2000;
-// Of the errors that end a stream these pass by themselves.
-const PASSING = new Set(["unreachable", "store_unavailable", "rate_limited", "queue_full", "not_ready"]);
 
 /**
  * A job as it changes, until it has finished.
@@ -36,35 +33,31 @@ export async function followJob(service, path, { onJob, ...options }) {
  * @param {string} options.name of the events that count
  * @param {(document: any) => void} options.onNews the JSON of each, seeds as strings
  * @param {(document: any) => boolean} options.isLast
- * @param {(error: ServiceError | null) => void} options.onBreak the connection broke, and is made
- *   again after a moment
+ * @param {(error: ServiceError) => void} options.onBreak the connection broke, and is made again
+ *   after a moment
  * @param {AbortSignal} options.signal
  * @throws {ServiceError} there is no use in trying again
  */
 export async function follow(service, path, { name, onNews, isLast, onBreak, signal }) {
   let lastId = null;
   let retryMs = RETRY_MS;
-  for (;;) {
-    try {
-      const headers = { Accept: "text/event-stream" };
-      if (lastId !== null) headers["Last-Event-ID"] = lastId;
-      const response = await service.request(path, { headers, signal, cache: "no-store" });
-      if (response.status === 204) return; // all has been said
-      for await (const { event, data, id, retry } of readEvents(response.body)) {
-        retryMs = retry ?? retryMs;
-        lastId = id ?? lastId;
-        if (event !== name) continue;
-        const document = parseExactly(data);
-        onNews(document);
-        if (isLast(document)) return;
-      }
-      onBreak(null); // the server stops, or lost sight of its records
-    } catch (error) {
-      if (!(error instanceof ServiceError) || !PASSING.has(error.code)) throw error;
-      onBreak(error);
+  const listen = async () => {
+    const headers = { Accept: "text/event-stream" };
+    if (lastId !== null) headers["Last-Event-ID"] = lastId;
+    const response = await service.request(path, { headers, signal, cache: "no-store" });
+    if (response.status === 204) return; // all has been said
+    for await (const { event, data, id, retry } of readEvents(response.body)) {
+      retryMs = retry ?? retryMs;
+      lastId = id ?? lastId;
+      if (event !== name) continue;
+      const document = parseExactly(data);
+      onNews(document);
+      if (isLast(document)) return;
     }
-    await pause(retryMs, signal);
-  }
+    // The server stops, or lost sight of its records.
+    throw new ServiceError("unreachable", "The events ended before the last of them.");
+  };
+  await persistently(listen, { signal, onBreak, pauseMs: () => retryMs });
 }
 
 /**

@@ -6,6 +6,9 @@
 import { parseExactly } from "./exact-json.js";
 
 const KEY = "sian-api-key";
+/** What an API key is made of, as a regular expression: what a header can carry, without blanks. */
+export const KEY_PATTERN = "[\\x21-\\x7e]+";
+const SENDABLE = new RegExp(`^${KEY_PATTERN}$`);
 const NO_ANSWER = "unreachable";
 // What a proxy answers, in words of its own, while the service behind it restarts.
 const AWAY = new Set([502, 503, 504]);
@@ -41,7 +44,7 @@ export class Service {
 
   /** Whether requests need a key, which no plain link sends. @returns {boolean} */
   get hasKey() {
-    return sessionStorage.getItem(KEY) !== null;
+    return storedKey() !== null;
   }
 
   /**
@@ -53,7 +56,7 @@ export class Service {
    */
   async request(path, options = {}) {
     for (;;) {
-      const key = sessionStorage.getItem(KEY);
+      const key = storedKey();
       const response = await this.#send(path, options, key);
       if (response.ok) return response;
       const error = await errorOf(response);
@@ -66,6 +69,11 @@ export class Service {
   async json(path, options) {
     const response = await this.request(path, options);
     return response.status === 204 ? null : parseExactly(await this.#body(response, "text"));
+  }
+
+  /** @returns {Promise<string>} the body of the answer as it is */
+  async text(path, options) {
+    return this.#body(await this.request(path, options), "text");
   }
 
   /** @returns {Promise<ArrayBuffer>} */
@@ -104,13 +112,21 @@ export class Service {
 
   /** Requests that are refused together ask once. @returns {Promise<boolean>} there is a new key */
   async #renewKey(used) {
-    if (sessionStorage.getItem(KEY) !== used) return true; // another request has asked meanwhile
+    if (storedKey() !== used) return true; // another request has asked meanwhile
     this.#asking ??= this.#askForKey(used !== null).finally(() => (this.#asking = null));
     const key = await this.#asking;
     if (key === null) return false;
     sessionStorage.setItem(KEY, key);
     return true;
   }
+}
+
+/** @returns {string | null} the key of this tab. One that cannot be sent is forgotten, and asked for again. */
+function storedKey() {
+  const key = sessionStorage.getItem(KEY);
+  if (key === null || SENDABLE.test(key)) return key;
+  sessionStorage.removeItem(KEY);
+  return null;
 }
 
 /** @param {string} path of a link of the service's @returns {string} relative to the page */

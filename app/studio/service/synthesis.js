@@ -13,6 +13,7 @@
  */
 
 import { runJob } from "./jobs.js";
+import { persistently } from "./persistence.js";
 
 /**
  * @param {import("./service.js").Service} service
@@ -22,15 +23,16 @@ import { runJob } from "./jobs.js";
  * @throws {ServiceError} it failed, or was canceled
  */
 export async function synthesize(service, wish, options) {
-  const job = await runJob(service, "synthesize", () => formOf(wish), options);
-  const fetched = job.outputs.map((output) => fetchOutput(service, output, options.signal));
+  const job = await runJob(service, "synthesize", [wish], () => formOf(wish), options);
+  const fetched = job.outputs.map((output) => fetchOutput(service, output, options));
   return { id: job.id, createdAt: job.created_at, outputs: await Promise.all(fetched) };
 }
 
-async function fetchOutput(service, { href, manifest, seed, sha256 }, signal) {
+/** The job is done, and would be done in vain if a connection that breaks ended it here. */
+async function fetchOutput(service, { href, manifest, seed, sha256 }, { signal, onBreak }) {
   const [blob, made] = await Promise.all([
-    service.blob(href, { signal }),
-    service.request(manifest, { signal }).then((response) => response.text()),
+    persistently(() => service.blob(href, { signal }), { signal, onBreak }),
+    persistently(() => service.text(manifest, { signal }), { signal, onBreak }),
   ]);
   return { blob, seed, sha256, manifest: made };
 }

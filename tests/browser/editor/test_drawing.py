@@ -47,6 +47,25 @@ def test_a_stroke_may_begin_and_end_outside(empty):
     np.testing.assert_array_equal(empty.mask, shapes.stroke(_SIZE, [(-4, 12), (51, 12)], 3))
 
 
+def test_a_stroke_ends_where_its_pointer_is_lost(empty):
+    """As where the button is released over something that took the pointer away."""
+    page = empty.page
+    empty.set_radius(2)
+    page.evaluate(
+        """() => addEventListener("pointerdown", ({ target, pointerId }) => {
+            window.lose = () => target.releasePointerCapture(pointerId);
+        }, { once: true })"""
+    )
+    page.mouse.move(*empty.place(5, 5))
+    page.mouse.down()
+    page.mouse.move(*empty.place(20, 5))
+    page.evaluate("lose()")
+    page.mouse.move(*empty.place(20, 30))
+    page.mouse.up()
+    np.testing.assert_array_equal(empty.mask, shapes.stroke(_SIZE, [(5, 5), (20, 5)], 2))
+    assert empty.message.startswith("Nucleus 1 drawn")
+
+
 def test_a_new_nucleus_leaves_its_neighbours_alone(editor, two_touching):
     editor.load(two_touching)
     editor.set_radius(4)

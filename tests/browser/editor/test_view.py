@@ -121,17 +121,6 @@ def test_the_wheel_zooms_around_the_pointer(editor):
     np.testing.assert_array_equal(editor.mask, shapes.disc(_SIZE, (7, 30), 1))
 
 
-def test_an_editor_that_was_hidden_fits_its_mask_when_it_is_shown(editor):
-    host = "document.getElementById('editor')"
-    editor.page.evaluate(f"{host}.hidden = true")
-    editor.load(np.zeros(_SIZE, np.int32))
-    editor.page.evaluate(f"{host}.hidden = false")
-    _frame(editor)
-    editor.set_radius(1)
-    editor.click(40, 35)
-    np.testing.assert_array_equal(editor.mask, shapes.disc(_SIZE, (40, 35), 1))
-
-
 def test_the_mask_stays_in_sight_however_far_it_is_pushed(editor):
     mask = np.full(_SIZE, 5, np.int32)
     editor.load(mask)
