@@ -11,6 +11,7 @@ import anyio
 from fastapi import Depends, Request
 
 from app.canceling import cancel
+from app.hangs import Hangs
 from app.keys import Keyring
 from app.rate_limit import RateLimit
 from app.settings import Settings
@@ -66,6 +67,7 @@ class Service:
     rate_limit: RateLimit | None
     worker_metrics: Callable[[], dict[str, str]]
     stopping: threading.Event = field(default_factory=threading.Event)
+    hangs: Hangs = field(default_factory=Hangs)
     decoders: anyio.CapacityLimiter = field(
         default_factory=lambda: anyio.CapacityLimiter(_DECODERS)
     )

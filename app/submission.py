@@ -1,6 +1,7 @@
 """What all requests that make a job have in common: idempotency, a place in the line, waiting."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -105,7 +106,9 @@ async def submit(
         accepted = Accepted(known, is_new=False)
     else:
         async with decoding(request, service):
-            accepted = await anyio.to_thread.run_sync(accept, idempotency)
+            accepted = await anyio.to_thread.run_sync(
+                service.hangs.guard, partial(accept, idempotency)
+            )
     request.state.job_id = accepted.job.id
     return accepted
 
