@@ -1,9 +1,9 @@
 -- The steps of RedisJobs. A call is one atomic step: ARGV[1] names it, ARGV[2] is who calls.
 --
 -- sian:job:<id>     hash    the record of a job; moments are microseconds since 1970
--- sian:outputs:<id> string  its outputs, JSON objects with a comma before each; none, no key. Not in
---                           the record: a dataset has thousands, and Redis writes to its file what
---                           a field is set to, and of a string only what is appended
+-- sian:outputs:<id> list    its outputs, each a JSON object; none, no key. Not in the record: a
+--                           dataset has thousands, and Redis writes to its file all that a field
+--                           is set to, and of a list only what is pushed
 -- sian:queued       zset    queued jobs by their place, which they keep for life
 -- sian:running      zset    running jobs by the end of their lease
 -- sian:succeeded, sian:failed, sian:canceled    zsets    jobs by the moment they finished
@@ -36,10 +36,10 @@ local function outputs(id) return 'sian:outputs:' .. id end
 -- Empty if there is none.
 local function record(id)
   local found = redis.call('HGETALL', key(id))
-  local made = redis.call('GET', outputs(id))
-  if made then
+  local made = redis.call('LRANGE', outputs(id), 0, -1)
+  if #made > 0 then
     table.insert(found, 'made')
-    table.insert(found, made)
+    table.insert(found, table.concat(made, ','))
   end
   return found
 end
@@ -186,7 +186,7 @@ function steps.add_output(id, token, output, index, forgiving)
   if not is_held(id, token) then return 0 end
   if tonumber(redis.call('HGET', key(id), 'stored')) > tonumber(index) then return 2 end
   redis.call('HINCRBY', key(id), 'stored', 1)
-  redis.call('APPEND', outputs(id), ',' .. output)
+  redis.call('RPUSH', outputs(id), output)
   if forgiving == '1' then redis.call('HSET', key(id), 'attempts', 1) end
   changed(id)
   return 1

@@ -272,7 +272,7 @@ def _job(job_id: str, record: _Record) -> Job:
 
 def _outputs(record: _Record) -> tuple[Output, ...]:
     """outputs: those that a former version has kept in the record."""
-    parts = (record.get("outputs", b""), record.get("made", b"").removeprefix(b","))
+    parts = (record.get("outputs", b""), record.get("made", b""))
     found = json.loads(b"[%b]" % b",".join(part for part in parts if part))
     return tuple(Output(**output) for output in found)
 
