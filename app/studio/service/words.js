@@ -87,7 +87,6 @@ export const WORDS = {
   not_ready: { title: "The service is still starting", advice: "Try again in a minute." },
   out_of_memory: { title: "The device ran out of memory", advice: "Use a smaller mask or fewer tiles, or try again when the service is less busy." },
   worker_lost: { title: "The worker died while painting", advice: "Try a smaller mask. If it stays, tell whoever runs the service." },
-  worker_stalled: { title: "The worker made no progress", advice: "Run it again. If it stays, tell whoever runs the service." },
   synthesis_failed: { title: "The tile could not be painted", advice: LOOK_AT_LOG },
   internal_error: { title: "The service has a defect", advice: LOOK_AT_LOG },
   // The page's own
@@ -100,7 +99,7 @@ export const WORDS = {
 const PASSING = new Set([
   "deadline_exceeded", "http_error", "idempotency_mismatch", "internal_error", "job_expired", "job_unknown",
   "not_ready", "out_of_memory", "queue_full", "rate_limited", "request_in_flight", "storage_unavailable",
-  "store_unavailable", "synthesis_failed", "try_again_later", "unreachable", "worker_lost", "worker_stalled",
+  "store_unavailable", "synthesis_failed", "try_again_later", "unreachable", "worker_lost",
 ]);
 
 /** @param {string} code @returns {boolean} whether there is use in trying again as it is */
