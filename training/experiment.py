@@ -120,7 +120,7 @@ def experiment(
         torch.set_num_threads(threads)
     budget = _scale(
         scale, steps=steps, width=width, crop_px=crop, batch=batch, test_tiles=tiles,
-        synthetic=synthetic,
+        synthetic=synthetic, segnet_steps=segnet_steps,
     )  # fmt: skip
     sitting = Sitting(start_process(device), workers_of(workers), time.monotonic() + 60 * minutes)
     known, slides, kept = METHODS, read_dataset(data), scale

@@ -8,8 +8,10 @@ from typer.testing import CliRunner
 
 from model.errors import ParameterInvalid, RunBusy, RunStopped, RunUnfinished, SianError
 from tests.processes import RELEASE
+from training import experiment
 from training.alone import run_alone
 from training.experiment import _command, app
+from training.experiments.scale import Scale
 
 ARGUMENTS = ["table1", "--data=data", "--vgg=vgg", "--inception=inception", "--device=cpu"]
 
@@ -82,3 +84,28 @@ def test_sigterm_between_two_trainings_ends_in_130(
 def test_a_page_tells_the_command_as_it_is_typed() -> None:
     told = _command("table1", scale="cpu", methods=None, segnet_steps=9)
     assert told == "sian experiment table1 --scale=cpu --segnet-steps=9"
+
+
+def test_every_option_reaches_the_scale(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets: list[Scale] = []
+
+    def laboratory(
+        slides: object, vgg: object, folder: object, budget: Scale, *_: object, **__: object
+    ) -> None:
+        budgets.append(budget)
+        raise ParameterInvalid("Far enough.")
+
+    monkeypatch.setattr(experiment, "Laboratory", laboratory)
+    changes = {
+        "steps": 3, "width": 16, "crop": 64, "batch": 3, "tiles": 5, "synthetic": 9,
+        "segnet-steps": 11,
+    }  # fmt: skip
+    options = [f"--{name}={value}" for name, value in changes.items()]
+    named = [f"--data={small_data}", "--vgg=vgg", f"--folder={tmp_path}", "--device=cpu"]
+    done = CliRunner().invoke(app, ["table3", *named, "--scale=smoke", *options])
+    assert "Far enough" in str(done.exception)
+    assert budgets[0].note == (
+        "changed: steps 3, width 16, crop 64, batch 3, tiles 5, synthetic 9, segnet-steps 11."
+    )
