@@ -35,8 +35,8 @@ _MOST = 4096
 
 
 def raise_open_files() -> None:
-    """As many as the most connections take, where the system lets the process have them. Half of a
-    system's processes start with room for 1,024 and may have a thousand times as many."""
+    """As many as the most connections take, where the system lets the process have them: many
+    systems start it with fewer than it may ask for."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _RESERVED + _MOST * _PER_CONNECTION
     if hard != resource.RLIM_INFINITY:

@@ -17,9 +17,7 @@ from model.errors import UploadTooLarge
 
 _PROBES = ("/healthz", "/readyz", "/metrics")  # asked every few seconds, not worth a line each
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PLAIN_BYTES = (
-    64 * 2**10
-)  # a dataset of all styles that a service may keep is wished for with 20 KB
+_PLAIN_BYTES = 64 * 2**10  # many times what a wish for a mask or a dataset takes
 
 logger = logging.getLogger(__name__)
 

@@ -258,6 +258,15 @@ def plain(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+def living(job_id: str, state: str | None) -> JobState:
+    """The state of a job, None of one without a record. Raises JobUnknown, JobExpired."""
+    if state is None:
+        raise unknown(job_id)
+    if state == JobState.EXPIRED:
+        raise expired(job_id)
+    return JobState(state)
+
+
 def unknown(job_id: str, what: str = "job") -> JobUnknown:
     """The error for a job, or what else the id would stand for, that is not there."""
     return JobUnknown(

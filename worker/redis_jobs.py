@@ -18,12 +18,11 @@ from worker.jobs import (
     JobState,
     Output,
     Progress,
-    expired,
     full,
+    living,
     lost,
     mismatch,
     plain,
-    unknown,
 )
 from worker.moments import from_us, span_us, to_us
 from worker.redis_client import connect, mapped
@@ -100,7 +99,7 @@ class RedisJobs:
 
     def state(self, job_id: str) -> JobState:
         found: bytes | None = self._step("state", plain(job_id))
-        return _living(job_id, None if found is None else found.decode())
+        return living(job_id, None if found is None else found.decode())
 
     def position(self, job_id: str) -> int | None:
         with mapped():
@@ -229,16 +228,8 @@ _Record = dict[str, bytes]
 
 
 def _present(job_id: str, record: _Record) -> Job:
-    _living(job_id, record["state"].decode() if record else None)
+    living(job_id, record["state"].decode() if record else None)
     return _job(job_id, record)
-
-
-def _living(job_id: str, state: str | None) -> JobState:
-    if state is None:
-        raise unknown(job_id)
-    if state == JobState.EXPIRED:
-        raise expired(job_id)
-    return JobState(state)
 
 
 def _agreed(job_id: str, record: _Record, idempotency: Idempotency) -> Job:

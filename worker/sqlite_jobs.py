@@ -23,12 +23,11 @@ from worker.jobs import (
     JobState,
     Output,
     Progress,
-    expired,
     full,
+    living,
     lost,
     mismatch,
     plain,
-    unknown,
 )
 from worker.moments import span_us, to_us
 from worker.sqlite_file import job_of, open_reader, open_writer
@@ -106,19 +105,12 @@ class SqliteJobs:
 
     def get(self, job_id: str) -> Job:
         rows = self._read("SELECT * FROM jobs WHERE id = ?", plain(job_id))
-        if not rows:
-            raise unknown(job_id)
-        if rows[0]["state"] == JobState.EXPIRED:
-            raise expired(job_id)
+        living(job_id, rows[0]["state"] if rows else None)
         return job_of(rows[0])
 
     def state(self, job_id: str) -> JobState:
         rows = self._read("SELECT state FROM jobs WHERE id = ?", plain(job_id))
-        if not rows:
-            raise unknown(job_id)
-        if rows[0]["state"] == JobState.EXPIRED:
-            raise expired(job_id)
-        return JobState(rows[0]["state"])
+        return living(job_id, rows[0]["state"] if rows else None)
 
     def position(self, job_id: str) -> int | None:
         rows = self._read(
