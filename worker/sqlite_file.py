@@ -16,8 +16,9 @@ _BUSY_S = 1.0
 """How long to wait for another process that writes. One server has the file at a time, so that
 there is none but by mistake."""
 
-_SCHEMA_VERSION, _WITHOUT_PROGRESS = 3, 2
-# A job keeps its place in the queue for life. Times are whole microseconds since 1970.
+_SCHEMA_VERSION = 4
+# A job keeps its place in the queue for life. Times are whole microseconds since 1970. Outputs are
+# not in the record: a dataset has thousands, and SQLite writes a row anew with each change.
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     place INTEGER PRIMARY KEY,
@@ -26,7 +27,6 @@ CREATE TABLE IF NOT EXISTS jobs (
         state IN ('queued', 'running', 'succeeded', 'failed', 'canceled', 'expired')
     ),
     request TEXT NOT NULL,
-    outputs TEXT NOT NULL DEFAULT '[]',
     version INTEGER NOT NULL DEFAULT 1,
     attempts INTEGER NOT NULL DEFAULT 0,
     token TEXT,
@@ -48,7 +48,28 @@ CREATE INDEX IF NOT EXISTS jobs_queue ON jobs (place) WHERE state = 'queued';
 CREATE INDEX IF NOT EXISTS jobs_leases ON jobs (leased_until) WHERE state = 'running';
 CREATE INDEX IF NOT EXISTS jobs_finished ON jobs (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS jobs_expired ON jobs (expired_at) WHERE expired_at IS NOT NULL;
+CREATE TABLE IF NOT EXISTS outputs (
+    job INTEGER NOT NULL REFERENCES jobs (place) ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    output TEXT NOT NULL,
+    PRIMARY KEY (job, number)
+) WITHOUT ROWID;
 """
+
+_UPGRADES = {
+    2: "ALTER TABLE jobs ADD COLUMN progress TEXT;",
+    3: """
+        INSERT INTO outputs SELECT place, key, value FROM jobs, json_each(jobs.outputs);
+        ALTER TABLE jobs DROP COLUMN outputs;
+    """,
+}
+"""What makes a file of a version one of the next, after the tables that are new."""
+
+RECORD = """*, (
+    SELECT json_group_array(json(output))
+    FROM (SELECT output FROM outputs WHERE job = jobs.place ORDER BY number)
+) AS outputs"""
+"""The columns that ``job_of`` reads."""
 
 
 def open_writer(path: Path) -> sqlite3.Connection:
@@ -72,7 +93,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
 
 
 def job_of(row: sqlite3.Row) -> Job:
-    """The record in a row of ``jobs``, all columns of it."""
+    """The record in a row of ``RECORD``."""
     failure = None
     if row["error_code"] is not None:
         failure = Failure(row["error_code"], row["error_message"])
@@ -106,15 +127,16 @@ def _set_up(database: sqlite3.Connection, path: Path) -> None:
     if finding != "ok":
         raise sqlite3.DatabaseError(" ".join(finding.split()))
     (version,) = database.execute("PRAGMA user_version").fetchone()
-    if version == _WITHOUT_PROGRESS:
-        database.execute("ALTER TABLE jobs ADD COLUMN progress TEXT")
-    elif version not in (0, _SCHEMA_VERSION):
+    if version not in (0, *_UPGRADES, _SCHEMA_VERSION):
         raise SettingsInvalid(
             f"SIAN_DATA_DIR: {path} was written by another version of this software "
             f"(schema {version}, this one writes {_SCHEMA_VERSION}); choose another folder."
         )
-    database.executescript(_SCHEMA)
-    database.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    # In one transaction: a file between two versions would be of neither.
+    steps = [_SCHEMA, *(_UPGRADES[k] for k in _UPGRADES if 0 < version <= k)]
+    steps.append(f"PRAGMA user_version = {_SCHEMA_VERSION};")
+    database.executescript("\n".join(["BEGIN IMMEDIATE;", *steps, "COMMIT;"]))
+    database.execute("PRAGMA foreign_keys = ON")
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from worker.jobs import (
     plain,
 )
 from worker.moments import span_us, to_us
-from worker.sqlite_file import job_of, open_reader, open_writer
+from worker.sqlite_file import RECORD, job_of, open_reader, open_writer
 
 _RETRY_AFTER_S = 5
 _MINUTE_US = 60_000_000
@@ -92,7 +92,8 @@ class SqliteJobs:
             (row,) = execute(
                 "INSERT INTO jobs "
                 "(id, request, created_at, deadline_at, idempotency_key, fingerprint) "
-                "VALUES (:id, :request, :now, :deadline, :key, :fingerprint) RETURNING *",
+                "VALUES (:id, :request, :now, :deadline, :key, :fingerprint) "
+                f"RETURNING {RECORD}",
                 values,
             )
         return job_of(row)
@@ -101,10 +102,10 @@ class SqliteJobs:
         return _find(self._read, idempotency)
 
     def discard(self, job_id: str) -> None:
-        self._change("DELETE FROM jobs WHERE id = :id AND state = 'queued' RETURNING *", id=job_id)
+        self._change("DELETE FROM jobs WHERE id = :id AND state = 'queued' RETURNING id", id=job_id)
 
     def get(self, job_id: str) -> Job:
-        rows = self._read("SELECT * FROM jobs WHERE id = ?", plain(job_id))
+        rows = self._read(f"SELECT {RECORD} FROM jobs WHERE id = ?", plain(job_id))
         living(job_id, rows[0]["state"] if rows else None)
         return job_of(rows[0])
 
@@ -125,7 +126,7 @@ class SqliteJobs:
         rows = self._change(
             "UPDATE jobs SET state = 'running', attempts = attempts + 1, version = version + 1, "
             "started_at = coalesce(started_at, :now), token = :token, leased_until = :until "
-            "WHERE id = :id AND state = 'queued' RETURNING *",
+            f"WHERE id = :id AND state = 'queued' RETURNING {RECORD}",
             id=job_id, now=now, token=token, until=now + span_us(lease_s),
         )  # fmt: skip
         return Claim(job_of(rows[0]), token) if rows else None
@@ -147,17 +148,23 @@ class SqliteJobs:
         self, claim: Claim, output: Output, index: int, *, forgiving: bool = False
     ) -> bool:
         held = {"id": plain(claim.job.id), "token": claim.token}
-        if self._read(
-            f"SELECT 1 FROM jobs {_HELD} AND json_array_length(outputs) > :place",
-            {**held, "place": index},
-        ):
-            return True
-        return self._change_held(
-            claim,
-            "outputs = json_insert(outputs, '$[#]', json(:output)), version = version + 1, "
-            "attempts = iif(:forgiving, 1, attempts)",
-            output=json.dumps(asdict(output)), forgiving=forgiving,
-        )  # fmt: skip
+        with self._transaction() as execute:
+            rows = execute(f"SELECT place FROM jobs {_HELD}", held)
+            if not rows:
+                return False
+            place = rows[0]["place"]
+            if not execute(
+                "INSERT INTO outputs VALUES (?, ?, ?) ON CONFLICT DO NOTHING RETURNING number",
+                place, index, json.dumps(asdict(output)),
+            ):  # fmt: skip
+                return True
+            execute(
+                "UPDATE jobs SET version = version + 1, attempts = iif(?, 1, attempts) "
+                "WHERE place = ?",
+                forgiving, place,
+            )  # fmt: skip
+        self.on_change(claim.job.id)
+        return True
 
     def report(self, claim: Claim, progress: Progress) -> bool:
         return self._change_held(
@@ -191,7 +198,7 @@ class SqliteJobs:
     def cancel(self, job_id: str) -> Job:
         self._change(
             f"UPDATE jobs SET state = 'canceled', finished_at = :now, {_UNCLAIMED} "
-            "WHERE id = :id AND state IN ('queued', 'running') RETURNING *",
+            "WHERE id = :id AND state IN ('queued', 'running') RETURNING id",
             id=job_id, now=_now(),
         )  # fmt: skip
         return self.get(job_id)
@@ -239,13 +246,18 @@ class SqliteJobs:
         return self._ids("finished_at < ? ORDER BY finished_at, place", to_us(moment))
 
     def expire(self, job_id: str) -> None:
-        self._change(
-            "UPDATE jobs SET state = 'expired', expired_at = :now, finished_at = NULL, "
-            "request = '{}', outputs = '[]', idempotency_key = NULL, fingerprint = NULL, "
-            "error_code = NULL, error_message = NULL, version = version + 1 "
-            "WHERE id = :id AND finished_at IS NOT NULL RETURNING *",
-            id=job_id, now=_now(),
-        )  # fmt: skip
+        with self._transaction() as execute:
+            rows = execute(
+                "UPDATE jobs SET state = 'expired', expired_at = :now, finished_at = NULL, "
+                "request = '{}', idempotency_key = NULL, fingerprint = NULL, "
+                "error_code = NULL, error_message = NULL, version = version + 1 "
+                "WHERE id = :id AND finished_at IS NOT NULL RETURNING place",
+                {"id": plain(job_id), "now": _now()},
+            )
+            for row in rows:
+                execute("DELETE FROM outputs WHERE job = ?", row["place"])
+        if rows:
+            self.on_change(job_id)
 
     def forget_expired_before(self, moment: datetime) -> None:
         self._write("DELETE FROM jobs WHERE expired_at < ?", to_us(moment))
@@ -260,7 +272,7 @@ class SqliteJobs:
                 error_code = iif(attempts < :most, NULL, :code),
                 error_message = iif(attempts < :most, NULL, :message),
                 {_UNCLAIMED}
-            WHERE state = 'running' AND {which} RETURNING *
+            WHERE state = 'running' AND {which} RETURNING id, state, place
             """,
             most=MAX_ATTEMPTS, now=_now(), **_plain(failure), **values,
         )  # fmt: skip
@@ -268,7 +280,7 @@ class SqliteJobs:
     def _change_held(self, claim: Claim, change: str, **values: Any) -> bool:
         return bool(
             self._change(
-                f"UPDATE jobs SET {change} {_HELD} RETURNING *",
+                f"UPDATE jobs SET {change} {_HELD} RETURNING id",
                 id=claim.job.id, token=claim.token, **values,
             )
         )  # fmt: skip
@@ -326,7 +338,7 @@ def _execute(database: sqlite3.Connection, statement: str, *values: Any) -> list
 
 
 def _find(execute: Callable[..., list[sqlite3.Row]], idempotency: Idempotency) -> Job | None:
-    rows = execute("SELECT * FROM jobs WHERE idempotency_key = ?", plain(idempotency.key))
+    rows = execute(f"SELECT {RECORD} FROM jobs WHERE idempotency_key = ?", plain(idempotency.key))
     if not rows:
         return None
     if rows[0]["fingerprint"] != plain(idempotency.fingerprint):
