@@ -31,6 +31,10 @@ VARIANTS: dict[str, Method] = {
         "a quarter wider", _network(widths=(240, 240, 240, 160, 120, 80, 40), branch_filters=40)
     ),
     "nucleus-noise": _variant("and noise per nucleus", _network(nucleus_noise=True)),
+    "segmentation-4": _variant(
+        "the discriminator of pixel classes weighs four times as much",
+        replace(_RELEASE, weights=_weights(segmentation=4 * _RELEASE.weights.segmentation)),
+    ),
     # Without what it has.
     "no-segmentation": _variant(
         "without the discriminator of pixel classes",
