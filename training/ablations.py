@@ -33,7 +33,10 @@ VARIANTS: dict[str, Method] = {
     "nucleus-noise": _variant("and noise per nucleus", _network(nucleus_noise=True)),
     "segmentation-4": _variant(
         "the discriminator of pixel classes weighs four times as much",
-        replace(_RELEASE, weights=_weights(segmentation=4 * _RELEASE.weights.segmentation)),
+        replace(_RELEASE, weights=_weights(segmentation=4)),
+    ),
+    "segmentation-16": _variant(
+        "... sixteen times", replace(_RELEASE, weights=_weights(segmentation=16))
     ),
     # Without what it has.
     "no-segmentation": _variant(
