@@ -36,7 +36,8 @@ VARIANTS: dict[str, Method] = {
         replace(_RELEASE, weights=_weights(segmentation=4)),
     ),
     "segmentation-16": _variant(
-        "... sixteen times", replace(_RELEASE, weights=_weights(segmentation=16))
+        "the discriminator of pixel classes weighs sixteen times as much",
+        replace(_RELEASE, weights=_weights(segmentation=16)),
     ),
     # Without what it has.
     "no-segmentation": _variant(
