@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from training.config import LossWeights, TrainConfig
+from training.config import TrainConfig
 from training.methods import METHODS, Method
 
 _RELEASE = METHODS["sian-release"].config
@@ -13,8 +13,8 @@ def _network(**changes: Any) -> TrainConfig:
     return replace(_RELEASE, network=replace(_RELEASE.network, **changes))
 
 
-def _weights(**changes: float) -> LossWeights:
-    return replace(_RELEASE.weights, **changes)
+def _weights(**changes: float) -> TrainConfig:
+    return replace(_RELEASE, weights=replace(_RELEASE.weights, **changes))
 
 
 def _variant(title: str, config: TrainConfig, *, repeated: bool = False) -> Method:
@@ -33,28 +33,26 @@ VARIANTS: dict[str, Method] = {
     "nucleus-noise": _variant("and noise per nucleus", _network(nucleus_noise=True)),
     "segmentation-4": _variant(
         "the discriminator of pixel classes weighs four times as much",
-        replace(_RELEASE, weights=_weights(segmentation=4)),
+        _weights(segmentation=4),
     ),
     "segmentation-16": _variant(
         "the discriminator of pixel classes weighs sixteen times as much",
-        replace(_RELEASE, weights=_weights(segmentation=16)),
+        _weights(segmentation=16),
     ),
     # Without what it has.
     "no-segmentation": _variant(
         "without the discriminator of pixel classes",
-        replace(_RELEASE, weights=_weights(segmentation=0)),
+        _weights(segmentation=0),
     ),
     "no-projected": _variant(
         "without the discriminator on VGG19 features",
-        replace(_RELEASE, weights=_weights(projected=0)),
+        _weights(projected=0),
     ),
     "no-average": _variant("without averaged weights", replace(_RELEASE, ema_decay=0.0)),
     "no-colour-axes": _variant(
         "SPADE's style encoder, no colour axes", _network(encoder="spade", colour_head=False)
     ),
-    "no-colour-loss": _variant(
-        "without the colour loss", replace(_RELEASE, weights=_weights(colour=0))
-    ),
+    "no-colour-loss": _variant("without the colour loss", _weights(colour=0)),
     "no-jitter": _variant("without stain augmentation", replace(_RELEASE, stain_jitter=0.0)),
     "no-noise": _variant("without noise", _network(noise=False)),
     "same-crop": _variant("style from the crop itself", replace(_RELEASE, style_source="same")),
