@@ -31,15 +31,13 @@ VARIANTS: dict[str, Method] = {
         "a quarter wider", _network(widths=(240, 240, 240, 160, 120, 80, 40), branch_filters=40)
     ),
     "nucleus-noise": _variant("and noise per nucleus", _network(nucleus_noise=True)),
+    # Less of what it has, or none.
     "segmentation-4": _variant(
-        "the discriminator of pixel classes weighs four times as much",
-        _weights(segmentation=4),
+        "the discriminator of pixel classes weighs a quarter", _weights(segmentation=4)
     ),
-    "segmentation-16": _variant(
-        "the discriminator of pixel classes weighs sixteen times as much",
-        _weights(segmentation=16),
+    "segmentation-1": _variant(
+        "the discriminator of pixel classes weighs a sixteenth", _weights(segmentation=1)
     ),
-    # Without what it has.
     "no-segmentation": _variant(
         "without the discriminator of pixel classes",
         _weights(segmentation=0),
