@@ -87,6 +87,7 @@ def random_batch(config: TrainConfig) -> Batch:
         images.append(rng.integers(0, 256, (3, side, side), dtype=np.uint8))
         masks.append(mask)
     batch = {"layout": np.stack(maps), "image": np.stack(images), "style": np.stack(images)}
+    batch["foreground"] = batch["style_foreground"] = np.stack(masks) > 0
     if takes_nuclei(network):
         batch["nuclei"] = np.stack(masks)
     if config.weights.segmentation:

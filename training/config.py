@@ -31,7 +31,7 @@ class LossWeights:
     perceptual: VGG19 feature distance (lambda 2).
     kld: divergence of the style from a standard normal (lambda 3).
     regression: L1 between the mean style read in the output and in the style crop (lambda 4).
-    colour: Lab mean and deviation of the output against the style crop, per Lab unit.
+    colour: Lab mean and deviation of nuclei and of stroma against the style crop's, a Lab unit.
     projected: adversarial loss of the discriminator on VGG19 features.
     segmentation: of a discriminator that names the class of every pixel.
     reconstruction: L1 between the output and the real crop (pix2pix).

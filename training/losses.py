@@ -153,19 +153,40 @@ def style_regression(style_of_output: Tensor, style_used: Tensor) -> Tensor:
     return (style_of_output - style_used.detach()).abs().mean()
 
 
-def lab_moments(image_pm1: Tensor, style_pm1: Tensor) -> Tensor:
-    """Mean absolute difference of the CIELAB means, plus that of the deviations; in Lab units.
+FEWEST_PIXELS = 100
+"""Nuclei, or stroma, of fewer pixels in a crop say too little about its stain: two small nuclei."""
 
-    Both images B 3 H W in [-1, 1]; their sizes may differ.
+
+def stain_moments(
+    image_pm1: Tensor, foreground: Tensor, style_pm1: Tensor, style_foreground: Tensor
+) -> Tensor:
+    """How far nuclei are from the style's nuclei, and stroma from its stroma, in Lab units.
+
+    The mean absolute difference of their CIELAB means, plus that of the deviations. Nuclei and
+    stroma by themselves: the means of a whole crop depend on how many nuclei it has, and to meet
+    them a generator would pale the nuclei of a crowded mask and darken the stroma of a sparse one.
+    Both count alike, and neither where one of the two crops has fewer than ``FEWEST_PIXELS`` of it.
+
+    Args:
+        image_pm1, style_pm1: B 3 H W in [-1, 1]; their sizes may differ.
+        foreground, style_foreground: bool, B H W; their pixels of nuclei.
     """
-    output, style = rgb_to_lab(image_pm1).flatten(2), rgb_to_lab(style_pm1).flatten(2)
-    means = (output.mean(2) - style.mean(2)).abs().mean()
-    deviations = (_deviation(output) - _deviation(style)).abs().mean()
-    return means + deviations
+    image, style = rgb_to_lab(image_pm1), rgb_to_lab(style_pm1)
+    total, told = image.new_zeros(()), image.new_zeros(())
+    for here, there in ((foreground, style_foreground), (~foreground, ~style_foreground)):
+        apart = (_moments(image, here) - _moments(style, there)).abs().mean(2).sum(1)
+        enough = torch.minimum(here.sum((1, 2)), there.sum((1, 2))) >= FEWEST_PIXELS
+        total, told = total + (apart * enough).sum(), told + enough.sum()
+    return total / told.clamp_min(1)
 
 
-def _deviation(values: Tensor) -> Tensor:
-    return (values.var(2, correction=0) + 1e-4).sqrt()
+def _moments(values: Tensor, where: Tensor) -> Tensor:
+    """Means and deviations (B 2 C) of values (B C H W) at some of the pixels (B H W)."""
+    weight = where[:, None].to(values.dtype)
+    weight = weight / weight.sum((2, 3), keepdim=True).clamp_min(1)
+    mean = (weight * values).sum((2, 3), keepdim=True)
+    variance = (weight * (values - mean).square()).sum((2, 3))
+    return torch.stack([mean[..., 0, 0], (variance + 1e-4).sqrt()], 1)
 
 
 # sRGB primaries to XYZ, divided by the D65 white point (IEC 61966-2-1).

@@ -31,11 +31,13 @@ Batch = dict[str, Tensor]
 @dataclass(frozen=True)
 class Crops:
     """A batch on the device: layout (B C H W), real and style crops (B 3 H W and B 3 h w) in
-    [-1, 1], nuclei and classes (B H W) or None."""
+    [-1, 1], their pixels of nuclei (B H W and B h w), and nuclei and classes (B H W) or None."""
 
     layout: Tensor
     real: Tensor
     style: Tensor
+    foreground: Tensor
+    style_foreground: Tensor
     nuclei: Tensor | None
     classes: Tensor | None
 
@@ -46,6 +48,8 @@ class Crops:
             channels_last(there["layout"]),
             u8_to_pm1(there["image"]),
             u8_to_pm1(there["style"]),
+            there["foreground"],
+            there["style_foreground"],
             there.get("nuclei"),
             there["classes"].long() if "classes" in there else None,
         )
@@ -132,7 +136,9 @@ class Stepper:
         if weights.perceptual:
             terms["perceptual"] = losses.perceptual(pair.real_taps, pair.fake_taps)
         if weights.colour:
-            terms["colour"] = losses.lab_moments(pair.fake, crops.style)
+            terms["colour"] = losses.stain_moments(
+                pair.fake, crops.foreground, crops.style, crops.style_foreground
+            )
         if weights.reconstruction:
             terms["reconstruction"] = losses.reconstruction(pair.fake, pair.real)
         if weights.sharpness:

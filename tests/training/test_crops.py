@@ -1,6 +1,7 @@
 """Crops: what they hold, and that sample k is a function of (seed, k) alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,28 @@ def test_style_source(tiny_config: MakeConfig, slides: list[LoadedSlide]) -> Non
     assert torch.equal(same["style"], same["image"])
     other = CropDataset(slides, tiny_config(style_source="other"))[0]
     assert not torch.equal(other["style"], other["image"])
+
+
+@pytest.mark.parametrize("source", ["same", "other"])
+@pytest.mark.parametrize("rotation", ["quarter", "any"])
+def test_the_pixels_of_nuclei_are_those_of_their_own_crop(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], source: str, rotation: str
+) -> None:
+    """In slides whose nuclei are white and whose stroma is black."""
+    black_and_white = [
+        replace(slide, image_u8=np.repeat(255 * (slide.labels > 0)[..., None], 3, 2).astype("u1"))
+        for slide in slides
+    ]
+    config = tiny_config(style_source=source, rotation=rotation, median_blur=0.0)
+    dataset = CropDataset(black_and_white, config)
+    # Bilinear turns leave grey at the edges, on whichever side the nearest label falls.
+    tolerated = 0.02 if rotation == "any" else 0.0
+    for k in range(4):
+        sample = dataset[k]
+        for image, foreground in (("image", "foreground"), ("style", "style_foreground")):
+            differs = (sample[image][0] > 127) != sample[foreground]
+            assert differs.float().mean() <= tolerated
+        assert 0 < sample["style_foreground"].float().mean() < 1
 
 
 def test_stain_jitter_is_the_same_for_crop_and_style(slides: list[LoadedSlide]) -> None:

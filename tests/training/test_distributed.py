@@ -52,6 +52,7 @@ for reduction in ("batch_sum", "sample_mean"):
         "image": torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8),
     }
     batch["style"] = batch["image"]
+    batch["foreground"] = batch["style_foreground"] = torch.rand(4, 64, 64) < 0.3
     share = 4 // process.world
     ours = slice(process.rank * share, (process.rank + 1) * share)
     terms = Stepper(config, CheapFeatures(), process)({k: v[ours] for k, v in batch.items()}, 0)

@@ -6,8 +6,10 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.color import rgb2lab
+from torch import Tensor
 
 from model.layout import normalised_distance
 from training.conditions import instance_edges
@@ -17,12 +19,12 @@ from training.losses import (
     adversarial_generator,
     feature_matching,
     kl_divergence,
-    lab_moments,
     nucleus_contours,
     perceptual,
     reconstruction,
     rgb_to_lab,
     sharpness,
+    stain_moments,
     style_regression,
 )
 
@@ -187,11 +189,76 @@ def test_lab_is_not_rounded_by_half_precision_around_it() -> None:
     torch.testing.assert_close(inside, rgb_to_lab(image), rtol=0, atol=0)
 
 
-def test_lab_moments_of_uniform_images_is_their_lab_distance() -> None:
-    grey, white = torch.zeros(1, 3, 8, 8), torch.ones(1, 3, 4, 4)
-    lightness = rgb_to_lab(white)[0, 0, 0, 0] - rgb_to_lab(grey)[0, 0, 0, 0]
-    assert lab_moments(grey, white).item() == pytest.approx(lightness.item() / 3, rel=1e-3)
-    assert lab_moments(grey, grey[..., :4]).item() == pytest.approx(0, abs=1e-5)
+def lab_of(rgb: list[float]) -> NDArray[np.float64]:
+    """CIELAB of a colour in [-1, 1], by scikit-image."""
+    return np.asarray(rgb2lab((np.array(rgb) + 1) / 2))
+
+
+def painted(foreground: Tensor, nuclei: list[float], stroma: list[float]) -> Tensor:
+    """(B 3 H W): nuclei and stroma in one colour each."""
+    inside = foreground[:, None]
+    return torch.where(
+        inside, torch.tensor(nuclei).view(1, 3, 1, 1), torch.tensor(stroma).view(1, 3, 1, 1)
+    )
+
+
+def left(columns: int, side: int) -> Tensor:
+    """The first columns of a square are nuclei."""
+    return (torch.arange(side) < columns).expand(1, side, side)
+
+
+BLUE, PINK, PALE = [-0.4, -0.6, 0.2], [0.8, 0.4, 0.6], [0.6, 0.3, 0.7]
+
+
+def test_stain_is_compared_whatever_the_number_of_nuclei() -> None:
+    crowded, sparse = left(30, 32), left(8, 24)
+    distance = stain_moments(
+        painted(crowded, BLUE, PINK), crowded, painted(sparse, BLUE, PINK), sparse
+    )
+    assert distance.item() == pytest.approx(0, abs=1e-4)
+
+
+def test_stain_moments_of_uniform_colours_is_their_lab_distance() -> None:
+    here, there = left(16, 32), left(8, 24)
+    distance = stain_moments(painted(here, BLUE, PINK), here, painted(there, PINK, PALE), there)
+    nuclei = np.abs(lab_of(BLUE) - lab_of(PINK)).mean()
+    stroma = np.abs(lab_of(PINK) - lab_of(PALE)).mean()
+    assert distance.item() == pytest.approx((nuclei + stroma) / 2, rel=1e-3)
+
+
+def test_stain_moments_compares_deviations_too() -> None:
+    here = left(16, 32)
+    plain = painted(here, BLUE, PINK)
+    checked = plain.clone()
+    checked[:, :, ::2, 16:] = torch.tensor(PALE).view(1, 3, 1, 1)
+    colours = np.stack([lab_of(PINK), lab_of(PALE)])
+    expected = np.abs(colours.mean(0) - lab_of(PINK)).mean() + colours.std(0).mean()
+    distance = stain_moments(checked, here, plain, here)
+    assert distance.item() == pytest.approx(expected / 2, rel=0.01)
+
+
+def test_nuclei_that_one_crop_lacks_are_not_compared() -> None:
+    none, some = left(0, 32), left(16, 32)
+    few = left(3, 32)  # 96 px
+    for lacking in (none, few):
+        distance = stain_moments(
+            painted(lacking, BLUE, PINK), lacking, painted(some, PALE, PINK), some
+        )
+        assert distance.item() == pytest.approx(0, abs=1e-4)
+    everywhere = left(32, 32)
+    assert (
+        stain_moments(painted(none, BLUE, PINK), none, painted(everywhere, BLUE, PINK), everywhere)
+        == 0
+    )
+
+
+def test_stain_moments_has_finite_gradients() -> None:
+    image = torch.zeros(2, 3, 32, 32).requires_grad_()
+    foreground = torch.cat([left(0, 32), left(16, 32)])
+    stain_moments(image, foreground, torch.ones(2, 3, 32, 32), foreground).backward()
+    assert image.grad is not None
+    assert torch.isfinite(image.grad).all()
+    assert image.grad.any()
 
 
 def test_lab_has_gradients_at_black_and_white() -> None:

@@ -32,7 +32,9 @@ def crops(config: TrainConfig) -> Batch:
     torch.manual_seed(0)
     image = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
     layout = torch.rand(2, config.network.condition_channels, 64, 64)
+    foreground = torch.rand(2, 64, 64) < 0.3
     batch = {"layout": layout, "image": image, "style": image.flip(0)}
+    batch |= {"foreground": foreground, "style_foreground": foreground.flip(0)}
     if config.weights.segmentation:
         batch["classes"] = torch.randint(0, 3, (2, 64, 64), dtype=torch.uint8)
     return batch

@@ -57,8 +57,9 @@ def load_slides(slides: Sequence[Slide], *, smallest_px: int) -> list[LoadedSlid
 
 class CropDataset(Dataset[dict[str, Tensor]]):
     """Item k: ``layout`` (C, S, S) float32, the condition of the network; ``image`` (3, S, S) and
-    ``style`` (3, T, T) uint8; ``nuclei`` (S, S) int32, from 1 without gaps, where the network takes
-    noise per nucleus; ``classes`` (S, S) uint8 where a discriminator asks for them."""
+    ``style`` (3, T, T) uint8, and ``foreground`` (S, S) and ``style_foreground`` (T, T) bool, their
+    pixels of nuclei; ``nuclei`` (S, S) int32, from 1 without gaps, where the network takes noise
+    per nucleus; ``classes`` (S, S) uint8 where a discriminator asks for them."""
 
     def __init__(self, slides: Sequence[LoadedSlide], config: TrainConfig) -> None:
         self.slides = list(slides)
@@ -80,9 +81,9 @@ class CropDataset(Dataset[dict[str, Tensor]]):
         slide, row, col = self._position(k, rng)
         image, labels = self._crop(slide, row, col, rng)
         if config.style_source == "same":
-            style = image
+            style, style_labels = image, labels
         else:
-            style = random_crop(slide.image_u8, config.style_px, rng)
+            style, style_labels = random_crop(slide, config.style_px, rng)
         if rng.random() < config.stain_jitter:
             jitter = StainJitter.draw(rng)
             image, style = jitter(image), jitter(style)
@@ -94,6 +95,8 @@ class CropDataset(Dataset[dict[str, Tensor]]):
             "layout": torch.from_numpy(layout),
             "image": torch.from_numpy(image).permute(2, 0, 1),
             "style": torch.from_numpy(style).permute(2, 0, 1),
+            "foreground": torch.from_numpy(labels > 0),
+            "style_foreground": torch.from_numpy(style_labels > 0),
         }
         if takes_nuclei(network):
             sample["nuclei"] = torch.from_numpy(consecutive_ids(labels))
@@ -142,14 +145,18 @@ class CropDataset(Dataset[dict[str, Tensor]]):
 
 
 def random_crop(
-    image_u8: NDArray[np.uint8], side: int, rng: np.random.Generator
-) -> NDArray[np.uint8]:
-    """A square crop at a random place, flipped at random."""
-    side = min(side, *image_u8.shape[:2])
-    row = int(rng.integers(image_u8.shape[0] - side + 1))
-    col = int(rng.integers(image_u8.shape[1] - side + 1))
-    crop = image_u8[row : row + side, col : col + side]
-    return np.ascontiguousarray(crop[:, ::-1] if rng.random() < 0.5 else crop)
+    slide: LoadedSlide, side: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Image and labels of a square crop at a random place, flipped at random."""
+    height, width = slide.labels.shape
+    side = min(side, height, width)
+    row = int(rng.integers(height - side + 1))
+    col = int(rng.integers(width - side + 1))
+    image = slide.image_u8[row : row + side, col : col + side]
+    labels = slide.labels[row : row + side, col : col + side]
+    if rng.random() < 0.5:
+        image, labels = image[:, ::-1], labels[:, ::-1]
+    return np.ascontiguousarray(image), np.ascontiguousarray(labels)
 
 
 def _grid(length: int, side: int, stride: int) -> list[int]:
