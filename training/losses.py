@@ -165,19 +165,22 @@ def stain_moments(
     The mean absolute difference of their CIELAB means, plus that of the deviations. Nuclei and
     stroma by themselves: the means of a whole crop depend on how many nuclei it has, and to meet
     them a generator would pale the nuclei of a crowded mask and darken the stroma of a sparse one.
-    Both count alike, and neither where one of the two crops has fewer than ``FEWEST_PIXELS`` of it.
+    In each crop both count alike, and neither where it or its style crop has fewer than
+    ``FEWEST_PIXELS`` of it.
 
     Args:
         image_pm1, style_pm1: B 3 H W in [-1, 1]; their sizes may differ.
         foreground, style_foreground: bool, B H W; their pixels of nuclei.
     """
     image, style = rgb_to_lab(image_pm1), rgb_to_lab(style_pm1)
-    total, told = image.new_zeros(()), image.new_zeros(())
+    distances, told = [], []
     for here, there in ((foreground, style_foreground), (~foreground, ~style_foreground)):
-        apart = (_moments(image, here) - _moments(style, there)).abs().mean(2).sum(1)
-        enough = torch.minimum(here.sum((1, 2)), there.sum((1, 2))) >= FEWEST_PIXELS
-        total, told = total + (apart * enough).sum(), told + enough.sum()
-    return total / told.clamp_min(1)
+        distances.append((_moments(image, here) - _moments(style, there)).abs().mean(2).sum(1))
+        told.append(torch.minimum(here.sum((1, 2)), there.sum((1, 2))) >= FEWEST_PIXELS)
+    weights = torch.stack(told).to(image.dtype)
+    # Crop by crop, so that a batch split over processes has the same mean.
+    of_crops = (torch.stack(distances) * weights).sum(0) / weights.sum(0).clamp_min(1)
+    return of_crops.mean()
 
 
 def _moments(values: Tensor, where: Tensor) -> Tensor:

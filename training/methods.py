@@ -124,7 +124,6 @@ METHODS: dict[str, Method] = {
                 regression=1.0,
                 colour=0.05,
                 projected=1.0,
-                # Less, and nuclei are lost in the tissue again after some hundred steps.
                 segmentation=16.0,
             ),
             kld_reduction="sample_mean",

@@ -252,6 +252,17 @@ def test_nuclei_that_one_crop_lacks_are_not_compared() -> None:
     )
 
 
+def test_stain_moments_of_a_batch_is_the_mean_of_its_crops() -> None:
+    """Also where one of them has no nuclei: processes that share a batch average their losses."""
+    torch.manual_seed(0)
+    image, style = torch.rand(2, 2, 3, 32, 32) * 2 - 1
+    foreground, there = torch.cat([left(0, 32), left(16, 32)]), torch.cat([left(8, 32)] * 2)
+    crops = [slice(0, 1), slice(1, 2)]
+    each = [stain_moments(image[k], foreground[k], style[k], there[k]) for k in crops]
+    whole = stain_moments(image, foreground, style, there)
+    torch.testing.assert_close(whole, torch.stack(each).mean())
+
+
 def test_stain_moments_has_finite_gradients() -> None:
     image = torch.zeros(2, 3, 32, 32).requires_grad_()
     foreground = torch.cat([left(0, 32), left(16, 32)])
