@@ -4,6 +4,7 @@ docs/choices.md gives the reason for each default where the paper is silent.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -47,6 +48,20 @@ class LossWeights:
     segmentation: float = 0.0
     reconstruction: float = 0.0
     sharpness: float = 0.0
+
+    def changed(self, changes: Mapping[str, float]) -> "LossWeights":
+        """With other weights, by name. Raises ParameterInvalid."""
+        known = [item.name for item in fields(self)]
+        for name, weight in changes.items():
+            if name not in known:
+                raise ParameterInvalid(
+                    f"There is no loss term '{name}'. Choose one of: {', '.join(known)}."
+                )
+            if not 0 <= weight < math.inf:
+                raise ParameterInvalid(
+                    f"The weight of '{name}' is {weight}; it must be finite and not negative."
+                )
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True)
@@ -118,12 +133,14 @@ class TrainConfig:
                     f"{smallest} for this network. Change --crop."
                 )
 
-    @property
-    def free(self) -> frozenset[str]:
-        """Settings that a resumed run may change. Its length is one where no learning rate
-        depends on it."""
-        free = {"bn_batches", "bn_px", "precision", "lr_generator", "lr_discriminator"}
-        return frozenset(free if self.decay_from < 1 else free | {"steps"})
+    def fixed(self) -> dict[str, Any]:
+        """Settings that a resumed run may not change, JSON-ready. Its length is one where a
+        learning rate depends on it, and of the loss it is which terms it has."""
+        free = {"bn_batches", "bn_px", "precision", "lr_generator", "lr_discriminator", "weights"}
+        if self.decay_from == 1:
+            free.add("steps")
+        terms = [name for name, weight in asdict(self.weights).items() if weight]
+        return {k: v for k, v in self.to_dict().items() if k not in free} | {"loss terms": terms}
 
     @property
     def smallest_slide_px(self) -> int:

@@ -31,9 +31,8 @@ TRY_INSTEAD = (
 class RunConfig(Protocol):
     """What a run depends on besides its data."""
 
-    @property
-    def free(self) -> frozenset[str]:
-        """Settings that a resumed run may have otherwise than the one that was stopped."""
+    def fixed(self) -> dict[str, Any]:
+        """Settings that a resumed run must have as the one that was stopped."""
 
     def to_dict(self) -> dict[str, Any]: ...
 
@@ -105,7 +104,7 @@ def load_state(run: Path, stepper: Resumable) -> Progress:
             metadata = file.metadata() or {}
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         # Through the class, so that a setting younger than the state counts as its default.
-        stored = stepper.config.from_dict(json.loads(metadata["config"])).to_dict()
+        stored = stepper.config.from_dict(json.loads(metadata["config"])).fixed()
         progress = Progress(int(metadata["step"]), float(metadata["seconds"]))
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ResumeMismatch(
@@ -160,8 +159,10 @@ def _laid_out(value: Tensor, parameter: Tensor) -> Tensor:
 
 
 def _check_config(stored: dict[str, Any], config: RunConfig, path: Path) -> None:
-    ours = config.to_dict()
-    differing = sorted(key for key in ours if key not in config.free and stored[key] != ours[key])
+    ours = config.fixed()
+    differing = sorted(
+        key for key in ours.keys() | stored.keys() if stored.get(key) != ours.get(key)
+    )
     if differing:
         message = f"{path} was made with other settings of {', '.join(differing)}. "
         if "steps" in differing:

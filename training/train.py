@@ -3,6 +3,7 @@
 import math
 import time
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,6 +82,10 @@ def train(
     lr_discriminator: Annotated[
         float | None, typer.Option(min=0, help="Learning rate of the discriminator.")
     ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a term of the loss, NAME=NUMBER, as segmentation=16. Repeatable."),
+    ] = None,
     rotation: Annotated[
         Literal["quarter", "any"] | None, typer.Option(help="Turns of the crops.")
     ] = None,
@@ -136,7 +141,7 @@ def train(
             "with the suffix .json."
         )
     config = _config(
-        _method(method, variant), width, crop,
+        _method(method, variant), width, crop, _numbers(weight or []),
         steps=steps, batch_size=batch, lr_generator=lr_generator,
         lr_discriminator=lr_discriminator, rotation=rotation, precision=precision, seed=seed,
     )  # fmt: skip
@@ -186,8 +191,27 @@ def _method(name: str, variant: str | None) -> Method:
     return method_named(variant, VARIANTS)
 
 
-def _config(method: Method, width: int | None, crop_px: int | None, **options: Any) -> TrainConfig:
-    config = method.config
+def _numbers(given: list[str]) -> dict[str, float]:
+    numbers = {}
+    for each in given:
+        name, _, number = each.partition("=")
+        try:
+            numbers[name] = float(number)
+        except ValueError:
+            raise ParameterInvalid(
+                f"--weight {each}: give it a name and a number, as --weight segmentation=16."
+            ) from None
+    return numbers
+
+
+def _config(
+    method: Method,
+    width: int | None,
+    crop_px: int | None,
+    weights: dict[str, float],
+    **options: Any,
+) -> TrainConfig:
+    config = replace(method.config, weights=method.config.weights.changed(weights))
     if width is not None or crop_px is not None:
         config = config.fitted(width or FULL_WIDTH, crop_px or config.crop_px)
     return config.with_options(**options)

@@ -105,6 +105,9 @@ def test_two_processes_stop_together_resume_and_export(folder: Path) -> None:
         (["--vgg", "nowhere.safetensors"], "No VGG19 weights"),
         (["--data", "nowhere"], "no folder nowhere"),
         (["--checkpoint", "weights.json"], "give it the suffix .safetensors"),
+        (["--weight", "colour"], "--weight colour: give it a name and a number"),
+        (["--weight", "color=1"], "no loss term 'color'. Choose one of: feature, perceptual"),
+        (["--weight", "colour=nan"], "The weight of 'colour' is nan"),
     ],
 )
 def test_what_cannot_work_is_said_in_one_line(
@@ -137,6 +140,22 @@ def test_a_variant_of_the_release_network_is_trained(folder: Path) -> None:
     log = (folder / "run" / "log.jsonl").read_text()
     assert "segmentation_discriminator" in log
     assert "projected_discriminator" not in log
+
+
+def test_weights_change_on_the_way_and_terms_do_not(folder: Path) -> None:
+    done = train(folder, "--steps", "1", "--weight", "segmentation=16", "--weight", "r=1")
+    assert "no loss term 'r'" in done.stderr
+    done = train(folder, "--steps", "1", "--weight", "segmentation=16")
+    assert done.returncode == 0, done.stderr
+    done = train(folder, "--steps", "2", "--weight", "segmentation=0.5", "--weight", "colour=2")
+    assert done.returncode == 0, done.stderr
+    card = Synthesizer.load(folder / "run" / "checkpoint.safetensors").card
+    assert card.training["steps"] == 2
+    weights = card.training["config"]["weights"]
+    assert (weights["segmentation"], weights["colour"], weights["projected"]) == (0.5, 2, 1)
+    done = train(folder, "--steps", "3", "--weight", "segmentation=0")
+    assert done.returncode == 1
+    assert "was made with other settings of loss terms" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """SegNetConfig: everything the training of a SegNet depends on besides its images."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 from model.errors import ParameterInvalid
 from training.segmentation.segnet import STRIDE
@@ -35,9 +35,6 @@ class SegNetConfig:
     precision: Precision = "auto"
     seed: int = 0
 
-    # The number of steps is not free: the learning rate of each depends on it.
-    free: ClassVar = frozenset({"learning_rate", "precision"})
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "class_weights", tuple(self.class_weights))
         if self.crop_px < STRIDE or self.crop_px % STRIDE:
@@ -48,6 +45,12 @@ class SegNetConfig:
             raise ParameterInvalid(
                 f"synthetic_share is {self.synthetic_share}; it must lie between 0 and 1."
             )
+
+    def fixed(self) -> dict[str, Any]:
+        """Settings that a resumed run may not change, JSON-ready. The number of steps is one:
+        the learning rate of each depends on it."""
+        free = {"learning_rate", "precision"}
+        return {k: v for k, v in self.to_dict().items() if k not in free}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready form."""
