@@ -124,7 +124,7 @@ METHODS: dict[str, Method] = {
                 regression=1.0,
                 colour=0.05,
                 projected=1.0,
-                segmentation=16.0,
+                segmentation=64.0,
             ),
             kld_reduction="sample_mean",
             discriminator_norm="spectral",

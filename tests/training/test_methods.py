@@ -73,7 +73,7 @@ PUBLISHED: dict[str, tuple[dict[str, float], dict[str, object]]] = {
     "sian": (SIAN, SPADE | TABLE_BUDGET),
     "sian-release": (
         {"feature": 10.0, "perceptual": 4.0, "kld": 0.01, "regression": 1.0}
-        | {"colour": 0.05, "projected": 1.0, "segmentation": 16.0},
+        | {"colour": 0.05, "projected": 1.0, "segmentation": 64.0},
         SPADE
         | {"kld_reduction": "sample_mean", "lr_generator": 2e-4, "discriminator_norm": "spectral"}
         | {"generator_spectral_norm": False, "crop_px": 128, "batch_size": 6, "steps": 20_000}
