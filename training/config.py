@@ -135,12 +135,15 @@ class TrainConfig:
 
     def fixed(self) -> dict[str, Any]:
         """Settings that a resumed run may not change, JSON-ready. Its length is one where a
-        learning rate depends on it, and of the loss it is which terms it has."""
+        learning rate depends on it; of the weights, whether a discriminator hangs on them."""
         free = {"bn_batches", "bn_px", "precision", "lr_generator", "lr_discriminator", "weights"}
         if self.decay_from == 1:
             free.add("steps")
-        terms = [name for name, weight in asdict(self.weights).items() if weight]
-        return {k: v for k, v in self.to_dict().items() if k not in free} | {"loss terms": terms}
+        ours = {
+            "a discriminator on VGG19 features": self.weights.projected > 0,
+            "a discriminator of pixel classes": self.weights.segmentation > 0,
+        }
+        return {k: v for k, v in self.to_dict().items() if k not in free} | ours
 
     @property
     def smallest_slide_px(self) -> int:
