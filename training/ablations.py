@@ -35,8 +35,12 @@ VARIANTS: dict[str, Method] = {
     "segmentation-16": _variant(
         "the discriminator of pixel classes weighs a quarter", _weights(segmentation=16)
     ),
-    "segmentation-4": _variant("... a 16th", _weights(segmentation=4)),
-    "segmentation-1": _variant("... a 64th", _weights(segmentation=1)),
+    "segmentation-4": _variant(
+        "the discriminator of pixel classes weighs a 16th", _weights(segmentation=4)
+    ),
+    "segmentation-1": _variant(
+        "the discriminator of pixel classes weighs a 64th", _weights(segmentation=1)
+    ),
     "no-segmentation": _variant(
         "without the discriminator of pixel classes",
         _weights(segmentation=0),

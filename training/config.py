@@ -125,6 +125,11 @@ class TrainConfig:
     start_from: str | None = None
 
     def __post_init__(self) -> None:
+        if self.weights.sharpness and self.network.condition_channels != 1:
+            raise ParameterInvalid(
+                "The loss 'sharpness' is for networks that are shown a distance map and nothing "
+                "else. Use --method sharp-gan, or no weight for it."
+            )
         stride, smallest = self.network.stride, smallest_px(self.network)
         for name, side in (("crop_px", self.crop_px), ("bn_px", self.bn_px)):
             if side % stride or side < smallest:
