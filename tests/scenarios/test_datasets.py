@@ -40,7 +40,7 @@ def test_a_worker_killed_while_it_makes_a_dataset(front, work, mask):
     dataset = observed(is_complete)
     assert dataset["status"] == "succeeded", dataset
     assert dataset["parts"] == 2
-    assert any("goes back to the queue: its worker is gone" in line for line in other.log)
+    assert other.wait_for("goes back to the queue: its worker is gone")
 
     data = front.client.get(dataset["links"]["bundle"]).content
     with zipfile.ZipFile(io.BytesIO(data)) as archive:

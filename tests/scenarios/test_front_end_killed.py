@@ -19,4 +19,4 @@ def test_killed_before_publishing(front, work, small_mask, deployed):
     worker = work()
     job = front.finished(f"/jobs/{accepted}")
     assert job["status"] == "succeeded"
-    assert any(f"job {accepted} is published again" in line for line in worker.log)
+    assert worker.wait_for(f"job {accepted} is published again")

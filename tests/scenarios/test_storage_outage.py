@@ -28,7 +28,7 @@ def test_a_full_disk(serve, mask, small_disk, tmp_path):
     for job in jobs:
         for output in job["outputs"]:
             assert server.client.get(output["href"]).status_code == 200
-    assert any("No space left on device" in line for line in server.log)
+    assert server.wait_for("No space left on device")
     # What is removed makes room.
     for job in jobs:
         assert server.client.delete(job["links"]["self"]).status_code == 204
@@ -43,7 +43,7 @@ def test_no_room_for_uploads(serve, mask, small_disk, tmp_path):
     refused = server.synthesize(mask, style=b"x" * 3_000_000)
     assert (refused.status_code, refused.json()["code"]) == (503, "storage_unavailable")
     assert int(refused.headers["Retry-After"]) >= 1
-    assert any("No space left on device" in line for line in server.log)
+    assert server.wait_for("No space left on device")
     assert server.synthesize(mask, organ="kidney").status_code == 200
 
 
