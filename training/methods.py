@@ -133,6 +133,7 @@ METHODS: dict[str, Method] = {
             lr_generator=2e-4,
         ),
         compact=True,
+        repeated=True,
     ),
 }
 

@@ -32,9 +32,13 @@ def test_networks_are_scaled_in_proportion() -> None:
     assert release == METHODS["sian-release"].config.network
 
 
-def test_sian_and_spade_have_several_seeds() -> None:
+def test_sian_its_release_and_spade_have_several_seeds() -> None:
     scale = SCALES["paper"]
-    assert {n for n, m in METHODS.items() if len(scale.seeds_of(m)) == 3} == {"sian", "spade"}
+    assert {n for n, m in METHODS.items() if len(scale.seeds_of(m)) == 3} == {
+        "sian",
+        "sian-release",
+        "spade",
+    }
     assert scale.with_options(steps=7, width=None).steps == 7
 
 
