@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,13 @@ class StepsConfig(RunConfig, Protocol):
 
     @property
     def batch_size(self) -> int: ...
+
+
+class Samples(NumberedSamples, Protocol):
+    """Numbered samples, and what they are cut from."""
+
+    def origins(self) -> Mapping[str, str]:
+        """A digest of each image, by a name for people."""
 
 
 class Steps(Resumable, Protocol):
@@ -66,7 +73,7 @@ class Intervals:
 
 def run_steps(
     stepper: Steps,
-    samples: NumberedSamples,
+    samples: Samples,
     run: Path,
     *,
     workers: int,
@@ -87,11 +94,12 @@ def run_steps(
             before.
         FileUnwritable: as when the disk is full; likewise.
         ParameterInvalid: a batch cannot be split over the processes.
-        ResumeMismatch: ``run`` belongs to another configuration.
+        ResumeMismatch: ``run`` belongs to another configuration, or was trained on other images.
     """
     config, process = stepper.config, stepper.process
     run.mkdir(parents=True, exist_ok=True)
-    progress = load_state(run, stepper)
+    origins = samples.origins()
+    progress = load_state(run, stepper, origins)
     loader = batches(
         samples,
         process,
@@ -105,7 +113,7 @@ def run_steps(
         stop_signal() as stopped,
         progress_bar(title, config.steps, progress.step, shown=process.leads) as bar,
     ):
-        record = _Record(run, stepper, progress, intervals, profile, write_sheet)
+        record = _Record(run, stepper, progress, origins, intervals, profile, write_sheet)
         for batch, waited in timed(loader, process.device):
             with profile.counting() if profile else nullcontext():
                 terms = stepper(batch, progress.step)
@@ -126,11 +134,13 @@ class _Record:
         run: Path,
         stepper: Steps,
         progress: Progress,
+        origins: Mapping[str, str],
         intervals: Intervals,
         profile: Profile | None,
         write_sheet: Callable[[int], None] | None,
     ) -> None:
         self._run, self._stepper, self._progress = run, stepper, progress
+        self._origins = origins
         self._intervals, self._write_sheet = intervals, write_sheet
         self._log = Log(run, progress.step) if stepper.process.leads else None
         self._meters = [meter for meter in (self._log, profile) if meter is not None]
@@ -164,7 +174,7 @@ class _Record:
 
     def _save(self, last: bool) -> None:
         if last or time.monotonic() - self._saved_at >= 60 * self._intervals.save_minutes:
-            save_state(self._run, self._stepper, self._progress)
+            save_state(self._run, self._stepper, self._progress, self._origins)
             self._saved_at = time.monotonic()
 
 

@@ -22,6 +22,8 @@ from training.distributed import Process
 
 STATE_NAME = "state.safetensors"
 
+_SHOWN = 4
+
 TRY_INSTEAD = (
     "Nothing of it was saved. Resume with precision fp32, or a lower learning rate (--precision, "
     "--lr-generator)."
@@ -61,8 +63,12 @@ class Progress:
     seconds: float = 0.0
 
 
-def save_state(run: Path, stepper: Resumable, progress: Progress) -> None:
+def save_state(
+    run: Path, stepper: Resumable, progress: Progress, origins: Mapping[str, str]
+) -> None:
     """Write ``run``/state.safetensors, replacing the former one in a single rename.
+
+    origins: digests of what is trained on, by name.
 
     Raises:
         NonFiniteLoss: the networks hold NaN or infinity; the former state stays.
@@ -84,16 +90,18 @@ def save_state(run: Path, stepper: Resumable, progress: Progress) -> None:
         "config": json.dumps(stepper.config.to_dict()),
         "step": str(progress.step),
         "seconds": repr(progress.seconds),
+        "origins": json.dumps(dict(origins)),
     }
     with whole(run / STATE_NAME) as partial:
         save_file({key: value.contiguous() for key, value in tensors.items()}, partial, metadata)
 
 
-def load_state(run: Path, stepper: Resumable) -> Progress:
+def load_state(run: Path, stepper: Resumable, origins: Mapping[str, str]) -> Progress:
     """Restore a run, or start at step 0 if ``run`` holds no state.
 
     Raises:
-        ResumeMismatch: the state is unreadable, or belongs to another configuration.
+        ResumeMismatch: the state is unreadable, or belongs to another configuration, or was trained
+            on something else.
     """
     path = run / STATE_NAME
     if not path.is_file():
@@ -106,11 +114,14 @@ def load_state(run: Path, stepper: Resumable) -> Progress:
         # Through the class, so that a setting younger than the state counts as its default.
         stored = stepper.config.from_dict(json.loads(metadata["config"])).fixed()
         progress = Progress(int(metadata["step"]), float(metadata["seconds"]))
+        # A state from before they were noted says nothing of them.
+        trained_on = json.loads(metadata["origins"]) if "origins" in metadata else dict(origins)
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ResumeMismatch(
             f"{path} cannot be read ({error!r}). Delete it to start this run afresh."
         ) from error
     _check_config(stored, stepper.config, path)
+    _check_origins(trained_on, origins, path)
     _check_shapes(tensors, stepper, path)
     for name, part in stepper.parts().items():
         part.load_state_dict(_below(tensors, f"{name}/"))
@@ -171,3 +182,17 @@ def _check_config(stored: dict[str, Any], config: RunConfig, path: Path) -> None
                 f"{stored['steps']} steps and not {ours['steps']}. "
             )
         raise ResumeMismatch(message + "Use the same settings, or another folder for a new run.")
+
+
+def _check_origins(stored: Mapping[str, str], ours: Mapping[str, str], path: Path) -> None:
+    """Slides that took part and are left out later would be missing from the list of those that
+    the networks have seen, which are never judged."""
+    told = [f"{name}: no longer there" for name in stored if name not in ours]
+    told += [f"{name}: new" for name in ours if name not in stored]
+    told += [f"{name}: changed" for name in ours if stored.get(name, ours[name]) != ours[name]]
+    if told:
+        more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+        raise ResumeMismatch(
+            f"{path} was trained on other images: {'; '.join(told[:_SHOWN])}{more}. Use the same "
+            "images, or another folder for a new run."
+        )

@@ -11,8 +11,8 @@ from PIL import Image
 
 from model.checkpoint import sha256_of
 from training.data.monuseg import read_dataset
+from training.digest import digest
 from training.experiments.ablations import set_aside
-from training.experiments.identity import digest
 from training.methods import METHODS
 
 ROOT = Path(__file__).parents[2]

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -116,7 +117,7 @@ def test_states_are_not_saved_within_some_minutes_of_each_other(
     )
     monkeypatch.setattr(Stepper, "__call__", step)
     monkeypatch.setattr(loop, "time", clock)
-    monkeypatch.setattr(loop, "save_state", lambda run, stepper, at: written.append(at.step))
+    monkeypatch.setattr(loop, "save_state", lambda run, stepper, at, _: written.append(at.step))
     every = Intervals(log=10, sample=10, save=2, save_minutes=save_minutes)
     run(tiny_config(steps=7), slides, vgg, tmp_path, every)
     assert written == saved
@@ -261,6 +262,41 @@ def test_the_length_of_a_run_is_fixed_where_its_learning_rates_fall_over_it(
     with pytest.raises(ResumeMismatch, match=r"other settings of steps.* 3 steps and not 5"):
         run(config.with_options(steps=5), slides, vgg, tmp_path)
     run(config, slides, vgg, tmp_path)
+
+
+def test_a_run_goes_on_with_the_slides_that_it_has_seen(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
+) -> None:
+    """Else the checkpoint would not tell of all of them, and one could be judged later."""
+    first, *others = slides
+    painted = replace(first, image_u8=255 - first.image_u8)
+    renamed = replace(first, id="another")
+    config = tiny_config(steps=2)
+    run(config, slides, vgg, tmp_path, Intervals(minutes=0))
+    before = (tmp_path / STATE_NAME).read_bytes()
+    for now, said in (
+        (others, f"{first.id}: no longer there"),
+        ([painted, *others], f"{first.id}: changed"),
+        ([*slides, renamed], "another: new"),
+    ):
+        with pytest.raises(ResumeMismatch, match=f"trained on other images: {said}"):
+            run(config, now, vgg, tmp_path)
+    assert (tmp_path / STATE_NAME).read_bytes() == before
+    run(config, slides, vgg, tmp_path)
+
+
+def test_a_state_from_before_its_slides_were_noted_goes_on_and_notes_them(
+    tiny_config: MakeConfig, slides: list[LoadedSlide], vgg: nn.Module, tmp_path: Path
+) -> None:
+    run(tiny_config(steps=1), slides, vgg, tmp_path)
+    state = tmp_path / STATE_NAME
+    with safe_open(state, "pt") as file:
+        metadata = file.metadata()
+    del metadata["origins"]
+    save_file(load_file(state), state, metadata)
+    run(tiny_config(steps=2), slides, vgg, tmp_path)
+    with pytest.raises(ResumeMismatch, match="no longer there"):
+        run(tiny_config(steps=3), slides[1:], vgg, tmp_path)
 
 
 def test_a_damaged_state_is_said_plainly(

@@ -55,8 +55,8 @@ def moments_of(optimiser: torch.optim.Optimizer) -> list[Tensor]:
 def test_a_step_after_resuming_equals_that_of_the_unbroken_run(tmp_path: Path, fused: bool) -> None:
     unbroken, resumed = Filters(fused=fused), Filters(fused=fused)
     unbroken.step(1)
-    save_state(tmp_path, unbroken, Progress(1, 0.5))
-    assert load_state(tmp_path, resumed) == Progress(1, 0.5)
+    save_state(tmp_path, unbroken, Progress(1, 0.5), {})
+    assert load_state(tmp_path, resumed, {}) == Progress(1, 0.5)
     for run in (unbroken, resumed):
         run.step(2)
     for one, other in zip(unbroken.net.parameters(), resumed.net.parameters(), strict=True):
@@ -75,8 +75,8 @@ def test_resumed_moments_lie_in_memory_as_their_parameters(
         for parameter in optimiser.param_groups[0]["params"]:
             parameter.grad = torch.ones_like(parameter)
         optimiser.step()
-    save_state(tmp_path, stopped, Progress(1))
-    load_state(tmp_path, resumed)
+    save_state(tmp_path, stopped, Progress(1), {})
+    load_state(tmp_path, resumed, {})
     of_four_axes = 0
     for optimiser in resumed.optimisers().values():
         for parameter in optimiser.param_groups[0]["params"]:

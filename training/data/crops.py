@@ -20,6 +20,7 @@ from training.conditions import condition_maps
 from training.config import TrainConfig
 from training.data.augment import TURN_MARGIN, StainJitter, median_blur, turn
 from training.data.monuseg import Slide
+from training.digest import digest
 from training.networks import condition_of, direction_of, takes_nuclei
 from training.segmentation.instances import class_map
 
@@ -71,6 +72,10 @@ class CropDataset(Dataset[dict[str, Tensor]]):
             for row in _grid(slide.labels.shape[0], config.crop_px, config.grid_stride_px)
             for col in _grid(slide.labels.shape[1], config.crop_px, config.grid_stride_px)
         ]
+
+    def origins(self) -> dict[str, str]:
+        """A digest of the image and labels of each slide, by its id."""
+        return {slide.id: digest(slide.image_u8, slide.labels) for slide in self.slides}
 
     def __len__(self) -> int:
         return self.config.steps * self.config.batch_size

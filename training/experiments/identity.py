@@ -4,7 +4,6 @@ A folder of the laboratory outlives the options it was begun with. Each run in i
 note, and what the note says is compared before the run is used or continued.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -12,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from model.errors import ResumeMismatch
@@ -32,19 +29,6 @@ _FREE = {"precision"}
 _SHOWN = 4
 _CODE = "code"  # in a note; it is told and not compared
 _NOT_NOTED = "not noted"
-
-
-def digest(*parts: NDArray[Any] | object) -> str:
-    """sha256 over arrays, with their shapes and types, and JSON-ready values."""
-    total = hashlib.sha256()
-    for part in parts:
-        if isinstance(part, np.ndarray):
-            total.update(f"{part.dtype}{part.shape}".encode())
-            total.update(np.ascontiguousarray(part).tobytes())
-        else:
-            total.update(json.dumps(part, sort_keys=True).encode())
-        total.update(b"\0")
-    return total.hexdigest()
 
 
 def claim(

@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from model.files import write_whole
 from training.data.crops import LoadedSlide, load_slides
+from training.digest import digest
 from training.evaluation.statistics import TileStatistics, tile_statistics
 from training.evaluation.tiles import Tile
-from training.experiments.identity import Origin, digest
+from training.experiments.identity import Origin
 from training.experiments.laboratory import ImageU8, Laboratory
 from training.experiments.measures import (
     REVISION,

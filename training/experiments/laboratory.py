@@ -24,10 +24,11 @@ from model.checkpoint import sha256_of
 from training.config import TrainConfig
 from training.data.crops import LoadedSlide, load_slides
 from training.data.monuseg import Slide
+from training.digest import digest
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Plan, Tile, cut_between, cut_tiles, make_plan
 from training.experiments.given import GIVEN, Given
-from training.experiments.identity import NOTE_NAME, Origin, claim, code_of, config_in, digest
+from training.experiments.identity import NOTE_NAME, Origin, claim, code_of, config_in
 from training.experiments.pictures import Pictures
 from training.experiments.scale import Scale
 from training.experiments.sitting import Sitting

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from model.files import whole, write_whole
-from training.experiments.identity import digest
+from training.digest import digest
 
 _ORIGINS_NAME = "origins.json"
 

@@ -14,9 +14,9 @@ from model.nuclei_statistics import (
     organ_statistics,
     organs_with_statistics,
 )
+from training.digest import digest
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Tile
-from training.experiments.identity import digest
 from training.experiments.laboratory import Laboratory, TileSet
 from training.experiments.pictures import Pictures
 from training.methods import Method

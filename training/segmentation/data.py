@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from model.errors import DataInvalid
 from training.data.augment import TURN_MARGIN, median_blur, turn
+from training.digest import digest
 from training.segmentation.config import SegNetConfig
 from training.segmentation.instances import UNTOLD, class_map
 
@@ -62,6 +63,13 @@ class AnnotatedCrops(Dataset[dict[str, Tensor]]):
         self.config = config
         counts = [math.prod(_grid_count(n, side) for n in i.labels.shape) for i in images]
         self._last_places = np.cumsum(counts)
+
+    def origins(self) -> dict[str, str]:
+        """A digest of each real image and its labels, and one of all synthetic ones."""
+        real = [digest(image.image_u8, image.labels) for image in self.images]
+        synthetic = [digest(image.image_u8, image.labels) for image in self.added]
+        found = {f"image {number}": each for number, each in enumerate(real)}
+        return found | ({"synthetic images": digest(synthetic)} if synthetic else {})
 
     def __len__(self) -> int:
         return self.config.steps * self.config.batch_size

@@ -1,6 +1,7 @@
 """The training of a SegNet: that it learns, and that stopping changes nothing."""
 
 import json
+import math
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -198,6 +199,27 @@ def test_another_configuration_is_not_resumed(
     train_segnet(segnet_config(), annotated, tmp_path, ALONE, intervals=Intervals(minutes=0))
     with pytest.raises(ResumeMismatch, match="other settings of augment, steps"):
         train_segnet(segnet_config(augment=False, steps=9), annotated, tmp_path, ALONE)
+
+
+def test_other_images_are_not_resumed(
+    annotated: list[Annotated], segnet_config: MakeConfig, tmp_path: Path
+) -> None:
+    first, *others = annotated
+    painted = Annotated(255 - first.image_u8, first.labels)
+
+    def train(images: list[Annotated], added: list[Annotated], minutes: float = math.inf) -> object:
+        limit = Intervals(minutes=minutes)
+        return train_segnet(segnet_config(), images, tmp_path, ALONE, added=added, intervals=limit)
+
+    train(annotated, [first], minutes=0)
+    for images, added, said in (
+        ([painted, *others], [first], "image 0: changed"),
+        (annotated, [first, first], "synthetic images: changed"),
+        (annotated, [], "synthetic images: no longer there"),
+    ):
+        with pytest.raises(ResumeMismatch, match=said):
+            train(images, added)
+    assert train(annotated, [first]) is not None
 
 
 def test_a_damaged_state_is_said_plainly(
