@@ -26,7 +26,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common.command import recorded_command
 from benchmarks.common.rounds import ratios, rotated, spread
-from model.device import Precision, computing_in
+from model.device import Precision, computing_in, device_name
 from model.pixels import channels_last, place
 from training.methods import METHODS
 from training.networks import build, fitted
@@ -191,7 +191,7 @@ def _contenders(precision: Precision, **options: Any) -> list[Contender]:
 def _write(
     out: Path, rows: Sequence[dict[str, Any]], device: torch.device, *, command: str, **facts: Any
 ) -> None:
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+    name = device_name(device)
     threads = torch.get_num_threads()
     write_results(
         out, rows, command=command, threads=threads, device=name, torch=torch.__version__, **facts

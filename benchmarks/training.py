@@ -23,6 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common.command import recorded_command
 from benchmarks.common.rounds import ratios, rotated
+from model.device import device_name
 from training.conditions import condition_maps
 from training.config import TrainConfig
 from training.distributed import Process, start_process
@@ -121,7 +122,7 @@ def main(
         rows,
         command=recorded_command("benchmarks.training", context),
         threads=torch.get_num_threads(),
-        device=_name(process.device),
+        device=device_name(process.device),
         rounds=rounds,
         crop_px=spade.config.crop_px,
         batch=spade.config.batch_size,
@@ -143,10 +144,6 @@ def _row(contender: Contender, reference: list[float]) -> dict[str, Any]:
         "gflop_per_step": round(contender.gflop, 1),
         "ratio_to_spade": round(statistics.median(ratios(rates, reference)), 3),
     }
-
-
-def _name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
 if __name__ == "__main__":

@@ -47,6 +47,11 @@ def check_device(device: str, precision: Precision) -> None:
         )
 
 
+def device_name(device: torch.device) -> str:
+    """``cpu``, or which GPU it is, for files of results."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def compute_reproducibly(device: str) -> None:
     """Same shapes, same bytes on CUDA, in this process from now on; nothing to do elsewhere."""
     if torch.device(device).type != "cuda":

@@ -20,7 +20,11 @@ import torch.distributed as dist
 from torch import nn
 
 from model.device import check_device
+from model.errors import SettingsInvalid
 from model.pixels import Module
+
+OLDEST_TORCH = "2.9"
+"""As pyproject.toml has it; training runs without an installation too."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,14 @@ def start_process(device: str) -> Process:
     """Join the group torchrun describes in the environment, or be alone without it.
 
     device: ``auto``, ``cpu`` or ``cuda``. Under torchrun each process takes the GPU
-    of its local rank. Raises SettingsInvalid for ``cuda`` where there is none.
+    of its local rank. Raises SettingsInvalid for ``cuda`` where there is none, and for a PyTorch
+    that is too old.
     """
+    if torch.torch_version.TorchVersion(torch.__version__) < OLDEST_TORCH:
+        raise SettingsInvalid(
+            f"PyTorch {torch.__version__} cannot train here: its CUDA settings are of another "
+            f"kind. Install {OLDEST_TORCH} or later."
+        )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     check_device(device, "fp32")

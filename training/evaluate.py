@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from model.device import device_name
 from model.errors import DataInvalid, ParameterInvalid
 from model.synthesizer import Synthesizer
 from training.alone import run_alone
@@ -153,7 +154,7 @@ def evaluate(
     if out is None and tiles is None:
         out = Path("benchmarks/results") / f"evaluate-{checkpoint.stem}.json"
     if out is not None:
-        _write(out, result, command, synthesizer.card.sha256)
+        _write(out, result, command, synthesizer)
         console.print(f"Written to {out}")
     if grid is not None:
         write_sheet(grid, SHEET_TITLES, sheet_rows(result))
@@ -206,13 +207,15 @@ def _command(**options: object) -> str:
     return shlex.join(["sian", "evaluate", *words])
 
 
-def _write(path: Path, result: Evaluation, command: str, checkpoint_sha256: str) -> None:
+def _write(path: Path, result: Evaluation, command: str, synthesizer: Synthesizer) -> None:
     write_results(
         path,
         [row.to_json() for row in result.rows],
         command=command,
         threads=torch.get_num_threads(),
-        checkpoint_sha256=checkpoint_sha256,
+        device=device_name(synthesizer.device),
+        torch=str(torch.__version__),
+        checkpoint_sha256=synthesizer.card.sha256,
         tiles=len(result.plan.tiles),
         slides=sorted({tile.slide_id for tile in result.tiles}),
     )

@@ -35,6 +35,7 @@ from training.methods import METHODS, Method, method_named
 from training.metrics.efficientnet import EfficientNetLite0
 from training.metrics.inception import Inception
 from training.sitting import sigterm_as_ctrl_c
+from training.speed import Precision
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -100,6 +101,9 @@ def experiment(
         int | None,
         typer.Option(min=0, help="Processes that prepare crops; default: the cores but one."),
     ] = None,
+    precision: Annotated[
+        Precision, typer.Option(help="Of training, as of sian train: auto, bf16 or fp32.")
+    ] = "auto",
     minutes: Annotated[
         float, typer.Option(min=0, help="Stop and keep after so long; run again to go on.")
     ] = math.inf,
@@ -115,6 +119,7 @@ def experiment(
         efficientnet=efficientnet and portable(efficientnet), scale=scale, methods=methods,
         checkpoint=checkpoint and portable(checkpoint), steps=steps, width=width, crop=crop,
         batch=batch, tiles=tiles, synthetic=synthetic, segnet_steps=segnet_steps,
+        precision=None if precision == "auto" else precision,
     )  # fmt: skip
     if threads:
         torch.set_num_threads(threads)
@@ -122,7 +127,8 @@ def experiment(
         scale, steps=steps, width=width, crop_px=crop, batch=batch, test_tiles=tiles,
         synthetic=synthetic, segnet_steps=segnet_steps,
     )  # fmt: skip
-    sitting = Sitting(start_process(device), workers_of(workers), time.monotonic() + 60 * minutes)
+    until = time.monotonic() + 60 * minutes
+    sitting = Sitting(start_process(device), workers_of(workers), until, precision)
     known, slides, kept = METHODS, read_dataset(data), scale
     given = _given(checkpoint, name, slides)
     if name == "ablations":
@@ -132,6 +138,7 @@ def experiment(
         slides, vgg, folder or Path("runs") / kept, budget, sitting, methods=known, given=given
     )
     console = Console()
+    console.print(_told(sitting))
     with sigterm_as_ctrl_c():
         if name == "figures":
             for path in write_figures(laboratory, chosen, out, command=command):
@@ -150,12 +157,18 @@ def experiment(
         budget,
         command=command,
         threads=torch.get_num_threads(),
+        where=sitting.facts,
         methods=chosen,
         among=tuple(known),
         given=given.label if given else None,
     )
     console.print(Markdown(page.read_text("utf-8")))
     console.print(f"Written to {written} and {page}")
+
+
+def _told(sitting: Sitting) -> str:
+    facts = sitting.facts
+    return f"On {facts['device']}; networks are trained in {facts['training_precision']}."
 
 
 def _refuse_torchrun() -> None:

@@ -11,8 +11,9 @@ Precision = Literal["auto", "bf16", "fp32"]
 
 @contextmanager
 def as_fast_as_possible(device: torch.device) -> Iterator[None]:
-    """On CUDA: kernels chosen by a race, whether or not they add in one order; TF32 where fp32 is
-    asked for. Afterwards as it was before.
+    """On CUDA: kernels chosen by a race, whether or not they add in one order; TF32 in convolutions
+    that fp32 is asked for, but not in matrix products, which are those of colours then. Afterwards
+    as it was before.
 
     ``Synthesizer.load`` asks for the same bytes every time, for the rest of the process. Training
     needs kernels that have no such variant, the gradient of reflection padding for one.
@@ -28,7 +29,7 @@ def as_fast_as_possible(device: torch.device) -> Iterator[None]:
         matmul.fp32_precision,
         cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
     )
-    _set(False, False, True, "tf32", "tf32")
+    _set(False, False, True, "ieee", "tf32")
     try:
         yield
     finally:
@@ -38,8 +39,15 @@ def as_fast_as_possible(device: torch.device) -> Iterator[None]:
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """A context in which convolutions are computed in this precision; ``auto``: in the faster one
     of this device."""
-    is_half = has_fast_bf16(device) if precision == "auto" else precision == "bf16"
+    is_half = settled(precision, device) == "bf16"
     return torch.autocast(device.type, torch.bfloat16, enabled=is_half)
+
+
+def settled(precision: Precision, device: torch.device) -> Literal["bf16", "fp32"]:
+    """What ``auto`` is on this device, and any other precision as it is."""
+    if precision != "auto":
+        return precision
+    return "bf16" if has_fast_bf16(device) else "fp32"
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -25,8 +25,8 @@ STATE_NAME = "state.safetensors"
 _SHOWN = 4
 
 TRY_INSTEAD = (
-    "Nothing of it was saved. Resume with precision fp32, or a lower learning rate (--precision, "
-    "--lr-generator)."
+    "Nothing of it was saved. Resume with --precision fp32, or, with `sian train`, a lower "
+    "learning rate (--lr-generator)."
 )
 
 

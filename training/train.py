@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import torch
 import typer
 
+from model.device import device_name
 from model.errors import ParameterInvalid
 from training.ablations import VARIANTS
 from training.alone import run_alone
@@ -26,7 +27,7 @@ from training.networks import FULL_WIDTH
 from training.parts import split
 from training.profile import Profile
 from training.sitting import alone_in
-from training.speed import Precision
+from training.speed import Precision, settled
 from training.start import Start
 from training.trained import finish
 from training.vgg import Vgg19
@@ -153,6 +154,9 @@ def train(
     slides = load_slides(
         [slide for slide in found if slide.split == "train"], smallest_px=config.smallest_slide_px
     )
+    if process.leads:
+        precision_here = settled(config.precision, process.device)
+        typer.echo(f"On {device_name(process.device)}, in {precision_here}.")
     measured = Profile() if profile else None
     with alone_in(run_dir) if process.leads else nullcontext():
         stepper, progress = train_generator(

@@ -4,11 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from training.distributed import Process, synchronise_batch_norm
+from model.errors import SettingsInvalid
+from training.distributed import OLDEST_TORCH, Process, start_process, synchronise_batch_norm
 
 SCRIPT = """
 import sys
@@ -92,3 +94,15 @@ def test_batch_norm_is_synchronised_on_several_gpus_alone() -> None:
     assert nn.BatchNorm2d not in layers(Process(0, 2, torch.device("cuda")))
     assert nn.SyncBatchNorm not in layers(Process(0, 1, torch.device("cuda")))
     assert nn.SyncBatchNorm not in layers(Process(0, 2, torch.device("cpu")))
+
+
+def test_an_older_torch_is_refused_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On the CPU too, where it would do, so that a rehearsal finds it."""
+    assert f'"torch>={OLDEST_TORCH}"' in Path("pyproject.toml").read_text("utf-8")
+    monkeypatch.setattr(torch, "__version__", "2.8.1+cu128")
+    with pytest.raises(SettingsInvalid, match=rf"2.8.1\+cu128.* Install {OLDEST_TORCH} or later"):
+        start_process("cpu")
+    monkeypatch.setattr(torch, "__version__", "2.10.0+cpu")
+    assert start_process("cpu").device.type == "cpu"

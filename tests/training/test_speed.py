@@ -35,7 +35,7 @@ def test_the_flags_come_back_even_after_an_error() -> None:
 
     def interrupted() -> None:
         with as_fast_as_possible(CUDA):
-            assert flags() == (False, False, True, "tf32", "tf32")
+            assert flags() == (False, False, True, "ieee", "tf32")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -48,6 +48,15 @@ def test_the_cpu_needs_none_of_it() -> None:
     before = flags()
     with as_fast_as_possible(torch.device("cpu")):
         assert flags() == before
+
+
+def test_what_auto_is_depends_on_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    for is_fast, auto in ((True, "bf16"), (False, "fp32")):
+        monkeypatch.setattr(speed, "has_fast_bf16", lambda device, fast=is_fast: fast)
+        assert speed.settled("auto", cpu) == auto
+        assert speed.settled("bf16", cpu) == "bf16"
+        assert speed.settled("fp32", cpu) == "fp32"
 
 
 @pytest.mark.parametrize(

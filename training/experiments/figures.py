@@ -69,6 +69,7 @@ def write_figures(
         rows,
         command=command,
         threads=torch.get_num_threads(),
+        **laboratory.sitting.facts,
         scale=asdict(laboratory.scale),
         tiling=tiling_of(laboratory.scale),
         figures=shown,

@@ -12,7 +12,7 @@ A run that was made with other options is refused, tiles of another origin are d
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,7 @@ class Laboratory:
 
     def _made_from(self, method: str, seed: int) -> tuple[TrainConfig, Origin]:
         config = self.scale.fitted(self.methods[method], seed)
+        config = replace(config, precision=self.sitting.precision)
         return config, {"training_slides": self.training_data}
 
     def train(self, method: str, seed: int) -> Path:
@@ -206,7 +207,9 @@ class Laboratory:
                 f"at step {progress.step} of {config.steps} of the training of {method} with seed "
                 f"{config.seed}"
             )
-        return finish(method, run, stepper, progress, self.training_slides)
+        result = finish(method, run, stepper, progress, self.training_slides)
+        _forget_state(run)
+        return result
 
     def model(self, method: str, seed: int) -> TileModel:
         """A method after its training, ready to synthesize."""
@@ -255,6 +258,7 @@ class Laboratory:
         run = self.folder / f"segnet-{name}-s{seed}"
         result = run / RESULT_NAME
         config = self.scale.segnet_config(augment=augment, seed=seed)
+        config = replace(config, precision=self.sitting.precision)
         tiles = added.identity if added else None
         others = {"training_slides": self.training_data, "synthetic_tiles": tiles}
         before = unnoted(run, synthetic_tiles="unknown" if added else None)
@@ -288,6 +292,12 @@ class Laboratory:
         if segmenter is None:
             raise self.sitting.ended(f"before the training of SegNet {name} was finished")
         segmenter.save(run / RESULT_NAME)
+        _forget_state(run)
+
+
+def _forget_state(run: Path) -> None:
+    """A finished run is never continued, and its state is ten times as large as its result."""
+    (run / STATE_NAME).unlink(missing_ok=True)
 
 
 def _digest_of(slides: Sequence[Slide]) -> str:

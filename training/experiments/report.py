@@ -1,6 +1,6 @@
 """A table as JSON, and as a page that has the paper's printed values beside the measured ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,13 +40,14 @@ def write_report(
     *,
     command: str,
     threads: int,
+    where: Mapping[str, str] | None = None,
     methods: Sequence[str] = tuple(METHODS),
     among: Sequence[str] = tuple(METHODS),
     given: str | None = None,
 ) -> tuple[Path, Path]:
     """Write ``name``-<scale>.json and .md in ``folder``; returns both paths.
 
-    methods, among, given: as of ``stem_of``.
+    where: facts of the sitting. methods, among, given: as of ``stem_of``.
     """
     stem = stem_of(name, scale, methods, among=among, given=given)
     json_path, page_path = folder / f"{stem}.json", folder / f"{stem}.md"
@@ -55,6 +56,7 @@ def write_report(
         [row.to_json() for row in rows],
         command=command,
         threads=threads,
+        **(where or {}),
         scale=asdict(scale),
         tiling=tiling_of(scale),
         **_orderings(KINDS[name], rows),

@@ -4,17 +4,33 @@ import math
 import time
 from dataclasses import dataclass
 
+import torch
+
+from model.device import device_name
 from model.errors import RunStopped, RunUnfinished, TrainingError
 from training.distributed import Process
+from training.speed import Precision, settled
 
 
 @dataclass(frozen=True)
 class Sitting:
-    """Where the work runs, and until when: a time of ``time.monotonic``."""
+    """Where the work runs, and until when: a time of ``time.monotonic``; and the precision in which
+    networks are trained."""
 
     process: Process
     workers: int = 1
     until: float = math.inf
+    precision: Precision = "auto"
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """For files of results."""
+        device = self.process.device
+        return {
+            "device": device_name(device),
+            "torch": str(torch.__version__),
+            "training_precision": settled(self.precision, device),
+        }
 
     @property
     def minutes_left(self) -> float:

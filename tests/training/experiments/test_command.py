@@ -11,6 +11,7 @@ from tests.processes import RELEASE
 from training import experiment
 from training.alone import run_alone
 from training.experiment import _command, app
+from training.experiments.laboratory import Laboratory
 from training.experiments.scale import Scale
 
 ARGUMENTS = ["table1", "--data=data", "--vgg=vgg", "--inception=inception", "--device=cpu"]
@@ -84,6 +85,21 @@ def test_sigterm_between_two_trainings_ends_in_130(
 def test_a_page_tells_the_command_as_it_is_typed() -> None:
     told = _command("table1", scale="cpu", methods=None, segnet_steps=9)
     assert told == "sian experiment table1 --scale=cpu --segnet-steps=9"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_the_precision_reaches_the_sitting_which_says_where_it_is(
+    precision: str, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def table(laboratory: Laboratory, *_: object) -> None:
+        assert laboratory.sitting.precision == precision
+        raise ParameterInvalid("Far enough.")
+
+    monkeypatch.setattr(experiment, "table_3", table)
+    named = [f"--data={small_data}", "--vgg=vgg", f"--folder={tmp_path}", "--device=cpu"]
+    done = CliRunner().invoke(app, ["table3", *named, "--scale=smoke", f"--precision={precision}"])
+    assert "Far enough" in str(done.exception)
+    assert f"On cpu; networks are trained in {precision}." in done.output
 
 
 def test_every_option_reaches_the_scale(

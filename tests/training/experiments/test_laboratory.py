@@ -25,7 +25,8 @@ from training.experiments.styles import RandomMasks, judged_set, organ_styles, r
 from training.experiments.table1 import real_segnet, table_2, train_all
 from training.experiments.table3 import table_3
 from training.segmentation.data import Annotated
-from training.sitting import alone_in
+from training.sitting import LOG_NAME, alone_in
+from training.state import STATE_NAME
 from training.step import Stepper
 from training.trained import RESULT_NAME, finish, load_result
 
@@ -71,6 +72,38 @@ def test_a_finished_run_is_used_again(laboratory: Make) -> None:
     assert written(first) == before
 
 
+def half_done(
+    laboratory: Laboratory, monkeypatch: pytest.MonkeyPatch, method: str, *, said: str = "Stopped"
+) -> Path:
+    """A run that was stopped after its first step."""
+    step = Stepper.__call__
+
+    def interrupted(self: Stepper, *args: Any) -> dict[str, torch.Tensor]:
+        signal.raise_signal(signal.SIGINT)
+        return step(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stepper, "__call__", interrupted)
+        with pytest.raises(RunStopped, match=said):
+            laboratory.train(method, 0)
+    return laboratory.run(method, 0)
+
+
+def test_a_state_is_kept_until_its_run_is_finished(
+    laboratory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is ten times as large as the network, and those of whole tables fill a disk."""
+    run = half_done(laboratory(steps=2), monkeypatch, "pix2pix")
+    assert (run / STATE_NAME).is_file()
+    laboratory(steps=2).train("pix2pix", 0)
+    assert not (run / STATE_NAME).exists()
+    steps = [json.loads(line)["step"] for line in (run / LOG_NAME).read_text().splitlines()]
+    assert steps == [1, 2]
+    segnet = real_segnet(laboratory())
+    assert segnet.is_file()
+    assert not (segnet.parent / STATE_NAME).exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [({"steps": 2}, "steps is 1, now 2"), ({"width": 16}, "network.width is 8, now 16")],
@@ -98,14 +131,26 @@ def test_sians_own_networks_tell_their_options(laboratory: Make) -> None:
         laboratory(steps=2).train("sian", 0)
 
 
-def test_weights_of_sian_without_their_card_are_finished_anew(laboratory: Make) -> None:
+def test_weights_of_sian_without_their_card_are_finished_anew(
+    laboratory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after a stop between the two files."""
+    card = laboratory().run("sian", 0) / "checkpoint.json"
+    told = []
+
+    def stopped(*arguments: Any) -> Path:
+        finish(*arguments)
+        told.append(card.read_text())
+        card.unlink()
+        raise RunStopped("Stopped.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("training.experiments.laboratory.finish", stopped)
+        with pytest.raises(RunStopped):
+            laboratory().train("sian", 0)
     result = laboratory().train("sian", 0)
-    card = result.with_suffix(".json")
-    told = card.read_text()
-    card.unlink()
-    assert laboratory().train("sian", 0) == result
-    assert json.loads(card.read_text())["sha256"] == json.loads(told)["sha256"]
+    assert result.with_suffix(".json") == card
+    assert json.loads(card.read_text())["sha256"] == json.loads(told[0])["sha256"]
 
 
 def test_compared_networks_are_rounded_as_sians_are(laboratory: Make) -> None:
@@ -120,15 +165,8 @@ def test_compared_networks_are_rounded_as_sians_are(laboratory: Make) -> None:
 def test_who_stops_it_is_told_so_and_not_that_time_is_over(
     laboratory: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    step = Stepper.__call__
-
-    def interrupted(self: Stepper, *args: Any) -> dict[str, torch.Tensor]:
-        signal.raise_signal(signal.SIGINT)
-        return step(self, *args)
-
-    monkeypatch.setattr(Stepper, "__call__", interrupted)
-    with pytest.raises(RunStopped, match="Stopped at step 1 of 9 of the training of pix2pix"):
-        laboratory(steps=9).train("pix2pix", 0)
+    said = "Stopped at step 1 of 9 of the training of pix2pix"
+    half_done(laboratory(steps=9), monkeypatch, "pix2pix", said=said)
     with pytest.raises(RunUnfinished, match="The time is over before the training of spade"):
         laboratory(minutes=0).train("spade", 0)
 
@@ -223,12 +261,13 @@ def test_one_network_at_a_time_is_kept(laboratory: Make) -> None:
     assert first() is None
 
 
-def test_a_run_half_done_with_other_options_is_refused(laboratory: Make) -> None:
-    first = laboratory()
-    first.train("pix2pix", 0).unlink()
-    (first.run("pix2pix", 0) / NOTE_NAME).unlink()
-    with pytest.raises(ResumeMismatch, match="steps is 1, now 2"):
-        laboratory(steps=2).train("pix2pix", 0)
+def test_a_run_half_done_with_other_options_is_refused(
+    laboratory: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = half_done(laboratory(steps=2), monkeypatch, "pix2pix")
+    (run / NOTE_NAME).unlink()
+    with pytest.raises(ResumeMismatch, match="steps is 2, now 3"):
+        laboratory(steps=3).train("pix2pix", 0)
 
 
 def test_a_run_on_other_slides_is_refused(
