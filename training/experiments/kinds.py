@@ -46,8 +46,9 @@ _ON_DISTANCES = (
 )
 
 _OVER_SLIDES = (
-    "The error of KID over slides, the jackknife's, says how far other slides could have moved it; "
-    "a mean over the seeds. "
+    "The error of KID over slides, the jackknife's, says how far other judged slides could have "
+    "moved it; in the row of other real tiles the slides of these stay as they are. It is a mean "
+    "over the seeds. "
 )
 
 _ON_APPEARANCE = (
