@@ -14,7 +14,7 @@ def digest(*parts: NDArray[Any] | object) -> str:
     for part in parts:
         if isinstance(part, np.ndarray):
             total.update(f"{part.dtype}{part.shape}".encode())
-            total.update(np.ascontiguousarray(part).tobytes())
+            total.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)
         else:
             total.update(json.dumps(part, sort_keys=True).encode())
         total.update(b"\0")

@@ -23,9 +23,6 @@ from model.device import check_device
 from model.errors import SettingsInvalid
 from model.pixels import Module
 
-OLDEST_TORCH = "2.9"
-"""As pyproject.toml has it; training runs without an installation too."""
-
 
 @dataclass(frozen=True)
 class Process:
@@ -57,10 +54,9 @@ def start_process(device: str) -> Process:
     of its local rank. Raises SettingsInvalid for ``cuda`` where there is none, and for a PyTorch
     that is too old.
     """
-    if torch.torch_version.TorchVersion(torch.__version__) < OLDEST_TORCH:
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # which training sets
         raise SettingsInvalid(
-            f"PyTorch {torch.__version__} cannot train here: its CUDA settings are of another "
-            f"kind. Install {OLDEST_TORCH} or later."
+            f"PyTorch {torch.__version__} is too old to train with. Install 2.9 or later."
         )
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -138,7 +138,7 @@ def experiment(
         slides, vgg, folder or Path("runs") / kept, budget, sitting, methods=known, given=given
     )
     console = Console()
-    console.print(_told(sitting))
+    console.print(f"Networks are trained on: {sitting.trains}.")
     with sigterm_as_ctrl_c():
         if name == "figures":
             for path in write_figures(laboratory, chosen, out, command=command):
@@ -164,11 +164,6 @@ def experiment(
     )
     console.print(Markdown(page.read_text("utf-8")))
     console.print(f"Written to {written} and {page}")
-
-
-def _told(sitting: Sitting) -> str:
-    facts = sitting.facts
-    return f"On {facts['device']}; networks are trained in {facts['training_precision']}."
 
 
 def _refuse_torchrun() -> None:

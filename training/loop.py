@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -61,6 +61,13 @@ class Intervals:
     save: int = 250
     minutes: float = math.inf
     save_minutes: float = 5.0
+    began_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def deadline(self) -> float:
+        """Of this sitting: the minutes count from when they were given, so that what it takes to
+        build networks and to read a state is among them."""
+        return self.began_at + 60 * self.minutes
 
     def due(self, step: int, last: bool) -> tuple[bool, bool, bool]:
         """Whether to log, save and sample after a step; all of it after the last one.
@@ -107,7 +114,6 @@ def run_steps(
         first_step=progress.step,
         workers=workers,
     )
-    deadline = time.monotonic() + 60 * intervals.minutes
     with (
         as_fast_as_possible(process.device),
         stop_signal() as stopped,
@@ -118,7 +124,7 @@ def run_steps(
             with profile.counting() if profile else nullcontext():
                 terms = stepper(batch, progress.step)
             progress.step += 1
-            asked = time.monotonic() > deadline or stopped.is_set()
+            asked = time.monotonic() > intervals.deadline or stopped.is_set()
             last = any_process(asked, process) or progress.step == config.steps
             bar(progress.step, record(terms, waited, last=last))
             if last:

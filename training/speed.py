@@ -12,8 +12,8 @@ Precision = Literal["auto", "bf16", "fp32"]
 @contextmanager
 def as_fast_as_possible(device: torch.device) -> Iterator[None]:
     """On CUDA: kernels chosen by a race, whether or not they add in one order; TF32 in convolutions
-    that fp32 is asked for, but not in matrix products, which are those of colours then. Afterwards
-    as it was before.
+    that fp32 is asked for, but not in matrix products, those of colours among them. Afterwards as
+    it was before.
 
     ``Synthesizer.load`` asks for the same bytes every time, for the rest of the process. Training
     needs kernels that have no such variant, the gradient of reflection padding for one.

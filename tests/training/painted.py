@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -58,6 +59,7 @@ class Painter:
 
     spoil: Callable[[Picture], Picture] = lambda tile: tile
     calls: list[tuple[str, int]] = field(default_factory=list)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def encode_style(self, image_u8: Picture) -> NDArray[np.float32]:
         pixels = image_u8.reshape(-1, 3).astype(np.float32)

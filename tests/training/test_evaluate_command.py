@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -46,6 +47,7 @@ class TestCommand:
         written = json.loads((tmp_path / "benchmarks/results/evaluate-tiny.json").read_text())
         assert {"command", "machine", "date", "code_version", "rows"} <= set(written)
         assert written["command"].startswith("sian evaluate --checkpoint=runs/tiny.safetensors")
+        assert (written["device"], written["torch"]) == ("cpu", torch.__version__)
         assert written["tiles"] == 12
         assert written["rows"][0]["measure"] == "haematoxylin_auc"
         assert written["rows"][0]["pass"] is True

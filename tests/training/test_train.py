@@ -71,6 +71,7 @@ def test_a_run_ends_in_a_checkpoint_that_serves(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     checkpoint = folder / "run" / "checkpoint.safetensors"
     parts = parts_of(checkpoint)
+    assert done.stdout.startswith("On cpu, in ")
     # Above it stands the progress bar, whose height depends on the terminal.
     _, below = done.stdout.split(f"wrote {checkpoint}\n")
     assert below.split() == [part.name for part in parts]

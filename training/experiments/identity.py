@@ -6,7 +6,7 @@ note, and what the note says is compared before the run is used or continued.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ Origin = dict[str, Any]
 # Two runs that differ in it alone are the same run on two machines.
 _FREE = {"precision"}
 _SHOWN = 4
-_CODE = "code"  # in a note; it is told and not compared
+_CODE, _COMPUTED_ON = _TOLD = ("code", "computed_on")  # in a note; told and not compared
 _NOT_NOTED = "not noted"
 
 
@@ -37,18 +37,21 @@ def claim(
     others: Origin,
     *,
     unnoted: Origin | None = None,
-    working: bool = False,
+    working: str | None = None,
 ) -> None:
-    """Note in the folder ``run`` what it is made from, ``config`` and ``others``, and by what code.
+    """Note in the folder ``run`` what it is made from, ``config`` and ``others``, by what code and
+    on what device.
 
     unnoted: what is known of a run that has no note; None when nothing was made there yet. What is
         not known is noted as such, and never refused.
-    working: the run is to be begun or continued now, by the code that runs.
+    working: when the run is to be begun or continued now, by the code that runs: the device and
+        precision.
     Raises ResumeMismatch when the run was made from something else.
     """
     note, wanted = run / NOTE_NAME, {"config": config.to_dict(), **others}
     stored = _read(note) if note.is_file() else unnoted or {}
-    code = stored.pop(_CODE, [_NOT_NOTED] if stored else [])
+    untold = [_NOT_NOTED] if stored else []
+    told = {key: stored.pop(key, untold) for key in _TOLD}
     known = {key: value for key, value in stored.items() if value != _NOT_NOTED}
     unknown = [key for key in wanted if key not in known] if stored else []
     if "config" in known:  # a setting younger than the note counts as its default
@@ -66,20 +69,23 @@ def claim(
             f"{run} was made with other options ({'; '.join(map(_short, differing[:_SHOWN]))}"
             f"{more}). Choose another --folder, or delete {run} to make it again."
         )
-    now = running_code()
-    if working and now not in code:
-        code = [*code, now]
-    wanted |= dict.fromkeys(unknown, _NOT_NOTED) | {_CODE: code}
+    if working is not None:
+        now = {_CODE: running_code(), _COMPUTED_ON: working}
+        before = told if unnoted else {key: [] for key in _TOLD}
+        told = {key: list(dict.fromkeys([*before[key], now[key]])) for key in _TOLD}
+    elif "config" in known:
+        wanted["config"] |= {key: known["config"][key] for key in _FREE & known["config"].keys()}
+    wanted |= dict.fromkeys(unknown, _NOT_NOTED) | told
     text = json.dumps(wanted, indent=1, sort_keys=True) + "\n"
     if not note.is_file() or note.read_text("utf-8") != text:
         write_whole(note, text)
 
 
-def code_of(run: Path) -> list[str]:
-    """The code that worked on a run, as its note says; nothing without one."""
-    note = run / NOTE_NAME
-    found: list[str] = _read(note).get(_CODE, []) if note.is_file() else []
-    return found
+def made_by(runs: Sequence[Path]) -> dict[str, list[list[str]]]:
+    """``code`` and ``computed_on``: for each run the code that worked on it, and on which devices
+    and in which precisions, as its note says; nothing without one."""
+    notes = [_read(run / NOTE_NAME) if (run / NOTE_NAME).is_file() else {} for run in runs]
+    return {key: [note.get(key, []) for note in notes] for key in _TOLD}
 
 
 @cache

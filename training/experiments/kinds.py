@@ -47,8 +47,8 @@ _ON_DISTANCES = (
 
 _OVER_SLIDES = (
     "The error of KID over slides, the jackknife's, says how far other judged slides could have "
-    "moved it; in the row of other real tiles the slides of these stay as they are. It is a mean "
-    "over the seeds. "
+    "moved it, a mean over the seeds; it is too small for real tiles of other slides, which are "
+    "never left out. "
 )
 
 _ON_APPEARANCE = (

@@ -12,6 +12,7 @@ A run that was made with other options is refused, tiles of another origin are d
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.checkpoint import sha256_of
+from model.errors import RunBusy
 from training.config import TrainConfig
 from training.data.crops import LoadedSlide, load_slides
 from training.data.monuseg import Slide
@@ -28,7 +30,7 @@ from training.digest import digest
 from training.evaluation.protocol import TileModel
 from training.evaluation.tiles import Plan, Tile, cut_between, cut_tiles, make_plan
 from training.experiments.given import GIVEN, Given
-from training.experiments.identity import NOTE_NAME, Origin, claim, code_of, config_in
+from training.experiments.identity import NOTE_NAME, Origin, claim, config_in, made_by
 from training.experiments.pictures import Pictures
 from training.experiments.scale import Scale
 from training.experiments.sitting import Sitting
@@ -183,15 +185,18 @@ class Laboratory:
             return given.path
         run, (config, others) = self.run(method, seed), self._made_from(method, seed)
         result = run / RESULT_NAME
-        if is_finished(result, config):
-            claim(run, config, others, unnoted=unnoted(run))
-            return result
-        self.sitting.go_on(f"the training of {method} with seed {seed}")
-        with alone_in(run):
-            claim(run, config, others, unnoted=unnoted(run), working=True)
-            return self._train(method, config, run)
+        if not is_finished(result, config):
+            self.sitting.go_on(f"the training of {method} with seed {seed}")
+            with alone_in(run):
+                if not is_finished(result, config):  # as another process may have done by now
+                    before, where = unnoted(run), self.sitting.trains
+                    claim(run, config, others, unnoted=before, working=where)
+                    self._train(method, config, run)
+        claim(run, config, others, unnoted=unnoted(run))
+        _forget_state(run)
+        return result
 
-    def _train(self, method: str, config: TrainConfig, run: Path) -> Path:
+    def _train(self, method: str, config: TrainConfig, run: Path) -> None:
         stepper, progress = train_generator(
             config,
             self.training_slides,
@@ -207,9 +212,7 @@ class Laboratory:
                 f"at step {progress.step} of {config.steps} of the training of {method} with seed "
                 f"{config.seed}"
             )
-        result = finish(method, run, stepper, progress, self.training_slides)
-        _forget_state(run)
-        return result
+        finish(method, run, stepper, progress, self.training_slides)
 
     def model(self, method: str, seed: int) -> TileModel:
         """A method after its training, ready to synthesize."""
@@ -220,11 +223,11 @@ class Laboratory:
         return self._model[2]
 
     def facts(self, method: str, seeds: Sequence[int]) -> dict[str, Any]:
-        """For a row: the code that trained the method with each seed, or what is known of the
+        """For a row: what trained the method with each seed, and where, or what is known of the
         checkpoint that was given."""
         if given := self._given(method):
             return {GIVEN: given.facts}
-        return {"code": [code_of(self.run(method, seed)) for seed in seeds]}
+        return dict(made_by([self.run(method, seed) for seed in seeds]))
 
     def drawn(self, method: str, seed: int, tiles: TileSet) -> Pictures:
         """A set of tiles of a method, those that are there and those that are to be drawn."""
@@ -261,14 +264,16 @@ class Laboratory:
         config = replace(config, precision=self.sitting.precision)
         tiles = added.identity if added else None
         others = {"training_slides": self.training_data, "synthetic_tiles": tiles}
-        before = unnoted(run, synthetic_tiles="unknown" if added else None)
-        if result.is_file():
-            claim(run, config, others, unnoted=before)
-            return result
-        self.sitting.go_on(f"the training of SegNet {name}")
-        with alone_in(run):
-            claim(run, config, others, unnoted=before, working=True)
-            self._train_segnet(name, config, added.images() if added else [], run)
+        unknown = "unknown" if added else None
+        if not result.is_file():
+            self.sitting.go_on(f"the training of SegNet {name}")
+            with alone_in(run):
+                if not result.is_file():  # as another process may have written it by now
+                    before, where = unnoted(run, synthetic_tiles=unknown), self.sitting.trains
+                    claim(run, config, others, unnoted=before, working=where)
+                    self._train_segnet(name, config, added.images() if added else [], run)
+        claim(run, config, others, unnoted=unnoted(run, synthetic_tiles=unknown))
+        _forget_state(run)
         return result
 
     def segmenter(self, path: Path) -> Segmenter:
@@ -292,12 +297,14 @@ class Laboratory:
         if segmenter is None:
             raise self.sitting.ended(f"before the training of SegNet {name} was finished")
         segmenter.save(run / RESULT_NAME)
-        _forget_state(run)
 
 
 def _forget_state(run: Path) -> None:
-    """A finished run is never continued, and its state is ten times as large as its result."""
-    (run / STATE_NAME).unlink(missing_ok=True)
+    """A finished run is never continued, and its state is several times as large as its result."""
+    with suppress(RunBusy):  # another process, which is at this very point
+        if (run / STATE_NAME).is_file():
+            with alone_in(run):
+                (run / STATE_NAME).unlink(missing_ok=True)
 
 
 def _digest_of(slides: Sequence[Slide]) -> str:

@@ -24,13 +24,14 @@ class Sitting:
 
     @property
     def facts(self) -> dict[str, str]:
-        """For files of results."""
+        """For files of results: where what they tell was measured."""
+        return {"device": device_name(self.process.device), "torch": str(torch.__version__)}
+
+    @property
+    def trains(self) -> str:
+        """Where, and in which precision."""
         device = self.process.device
-        return {
-            "device": device_name(device),
-            "torch": str(torch.__version__),
-            "training_precision": settled(self.precision, device),
-        }
+        return f"{device_name(device)}, {settled(self.precision, device)}"
 
     @property
     def minutes_left(self) -> float:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from training.experiments.identity import code_of
+from training.experiments.identity import made_by
 from training.experiments.judge import Judge
 from training.experiments.laboratory import Added, Laboratory, TileSet
 from training.experiments.measures import Measures
@@ -115,7 +115,7 @@ def _facts(
     facts: dict[str, Any] = {
         "synthetic": 0,
         "slides": len(laboratory.test_slides),
-        "segnet_code": [code_of(path.parent) for path in segnets],
+        **{f"segnet_{key}": told for key, told in made_by([s.parent for s in segnets]).items()},
         "pq_by_slide": {slide: [each[slide]["pq"] for each in found] for slide in found[0]},
     }
     if name in _TITLES:

@@ -22,6 +22,7 @@ from training.experiments.laboratory import Laboratory
 from training.experiments.scale import SCALES
 from training.experiments.sitting import Sitting
 from training.methods import METHODS, Method
+from training.speed import Precision
 from training.trained import RESULT_NAME
 
 SLIDES = {"a-kidney": "train", "b-breast": "train", "c-kidney": "test", "d-breast": "test"}
@@ -62,12 +63,13 @@ def laboratory(
         slides: Sequence[Slide] | None = None,
         methods: Mapping[str, Method] = METHODS,
         given: Given | None = None,
+        precision: Precision = "auto",
         **options: Any,
     ) -> Laboratory:
         values = {"steps": 1, "test_tiles": 4, "segnet_steps": 1, "synthetic": 2}
         scale = SCALES["smoke"].with_options(**(values | options))
         until = time.monotonic() + 60 * minutes
-        sitting = Sitting(Process(0, 1, torch.device("cpu")), 0, until)
+        sitting = Sitting(Process(0, 1, torch.device("cpu")), 0, until, precision)
         return Laboratory(
             read_dataset(data) if slides is None else slides,
             tmp_path / "vgg",

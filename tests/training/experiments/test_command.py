@@ -99,7 +99,7 @@ def test_the_precision_reaches_the_sitting_which_says_where_it_is(
     named = [f"--data={small_data}", "--vgg=vgg", f"--folder={tmp_path}", "--device=cpu"]
     done = CliRunner().invoke(app, ["table3", *named, "--scale=smoke", f"--precision={precision}"])
     assert "Far enough" in str(done.exception)
-    assert f"On cpu; networks are trained in {precision}." in done.output
+    assert f"Networks are trained on: cpu, {precision}." in done.output
 
 
 def test_every_option_reaches_the_scale(

@@ -70,6 +70,7 @@ def test_figures_tell_what_they_were_made_from(copying: Make, tmp_path: Path) ->
     assert all(path.stat().st_size for path in paths)
     told = json.loads(paths[-1].read_text())
     assert told["command"] == "sian experiment"
+    assert told["device"] == "cpu"
     assert list(told["figures"]) == [path.stem for path in paths[:-1]]
     assert told["tiling"] == {"tile_px": 256, "stride_px": 248}
     places = [(tile["slide"], tile["top"], tile["left"]) for tile in told["figures"][paths[0].stem]]

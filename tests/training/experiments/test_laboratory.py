@@ -174,13 +174,40 @@ def test_who_stops_it_is_told_so_and_not_that_time_is_over(
 def test_a_run_tells_which_code_worked_on_it(
     laboratory: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for code in ("first", "second", "third"):
-        monkeypatch.setattr("training.experiments.identity.running_code", lambda code=code: code)
-        now = laboratory()
-        if code == "second":  # goes on with a run that is not finished
-            (now.run("pix2pix", 0) / RESULT_NAME).unlink()
-        now.train("pix2pix", 0)
-    assert now.facts("pix2pix", [0, 1])["code"] == [["first", "second"], []]
+    def by(code: str, device: str, precision: str) -> Laboratory:
+        monkeypatch.setattr("training.experiments.identity.running_code", lambda: code)
+        monkeypatch.setattr("training.experiments.sitting.device_name", lambda _: device)
+        return laboratory(steps=2, precision=precision)
+
+    half_done(by("first", "A GPU", "bf16"), monkeypatch, "pix2pix")
+    by("second", "cpu", "fp32").train("pix2pix", 0)
+    now = by("third", "another", "bf16")
+    now.train("pix2pix", 0)
+    wanted = {
+        "code": [["first", "second"], []],
+        "computed_on": [["A GPU, bf16", "cpu, fp32"], []],
+    }
+    assert now.facts("pix2pix", [0, 1]) == wanted
+    # Nothing of these is left when it is made again.
+    shutil.rmtree(now.run("pix2pix", 0) / "samples")
+    for path in now.run("pix2pix", 0).iterdir():
+        if path.name != NOTE_NAME:
+            path.unlink()
+    now.train("pix2pix", 0)
+    assert now.facts("pix2pix", [0]) == {"code": [["third"]], "computed_on": [["another, bf16"]]}
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_networks_are_trained_in_the_precision_of_the_sitting(
+    laboratory: Make, precision: str
+) -> None:
+    now = laboratory(precision=precision)
+    runs = [now.train("pix2pix", 0).parent, real_segnet(now).parent]
+    laboratory().train("pix2pix", 0)  # looks at what is finished, and changes nothing
+    for run in runs:
+        note = json.loads((run / NOTE_NAME).read_text())
+        assert note["config"]["precision"] == precision
+        assert note["computed_on"] == [f"cpu, {precision}"]
 
 
 def test_what_a_run_without_a_note_was_made_from_is_not_claimed(

@@ -102,7 +102,7 @@ def test_a_page_with_the_release_network_tells_what_is_its_own(
 
 
 def test_the_json_has_every_value_and_where_it_comes_from(tmp_path: Path) -> None:
-    where = {"device": "A GPU", "torch": "3.0", "training_precision": "bf16"}
+    where = {"device": "A GPU", "torch": "3.0"}
     path, _ = write_report(
         tmp_path, "table1", [SPADE], SMOKE, command="sian ...", threads=2, where=where
     )
