@@ -55,9 +55,16 @@ def synthesize(
 
 
 def paint(synthesizer: Synthesizer, work: Work) -> Iterator[Tile]:
-    """The tiles of a request whose files have been decoded, as ``synthesize``."""
+    """The tiles of a request whose files have been decoded, as ``synthesize``.
+
+    As many passes at a time as the service makes of a request that is alone: on some processors
+    the last bit of a colour depends on how many threads a pass has.
+    """
     image_styles = [synthesizer.encode(style_input) for style_input in work.style_inputs]
-    for index in range(work.passes):
-        (image_u8,) = synthesizer.paint([work.pass_input(index, image_styles)])
-        if (tile := work.take(index, image_u8)) is not None:
-            yield tile
+    step = synthesizer.at_once(work.shape)
+    for first in range(0, work.passes, step):
+        together = range(first, min(first + step, work.passes))
+        images = synthesizer.paint([work.pass_input(index, image_styles) for index in together])
+        for index, image_u8 in zip(together, images, strict=True):
+            if (tile := work.take(index, image_u8)) is not None:
+                yield tile
