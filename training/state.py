@@ -6,7 +6,7 @@ it continues exactly as if it had not stopped.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -191,8 +191,13 @@ def _check_origins(stored: Mapping[str, str], ours: Mapping[str, str], path: Pat
     told += [f"{name}: new" for name in ours if name not in stored]
     told += [f"{name}: changed" for name in ours if stored.get(name, ours[name]) != ours[name]]
     if told:
-        more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
         raise ResumeMismatch(
-            f"{path} was trained on other images: {'; '.join(told[:_SHOWN])}{more}. Use the same "
-            "images, or another folder for a new run."
+            f"{path} was trained on other images: {listed(told)}. Use the same images, or another "
+            "folder for a new run."
         )
+
+
+def listed(differences: Sequence[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(differences) - _SHOWN
+    return "; ".join([*differences[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])

@@ -92,7 +92,7 @@ def test_a_method_is_trained_stopped_resumed_and_finished(
 
 
 @ON_EVERY_DEVICE
-def test_a_segnet_is_trained_resumed_and_finds_something(
+def test_a_segnet_is_trained_resumed_and_used(
     device: str, slides: list[LoadedSlide], tmp_path: Path
 ) -> None:
     images = [Annotated(slide.image_u8, slide.labels) for slide in slides]

@@ -11,7 +11,7 @@ from model.pixels import channels_last, place
 from training.config import TrainConfig
 from training.distributed import Process
 from training.segmentation.config import SegNetConfig
-from training.state import Progress, load_state, save_state
+from training.state import Progress, listed, load_state, save_state
 from training.step import Stepper
 
 ALONE = Process(0, 1, torch.device("cpu"))
@@ -84,3 +84,9 @@ def test_resumed_moments_lie_in_memory_as_their_parameters(
                 assert optimiser.state[parameter][slot].stride() == parameter.stride()
             of_four_axes += parameter.dim() == 4 and not parameter.is_contiguous()
     assert of_four_axes > 10
+
+
+def test_of_many_differences_the_first_are_told_and_how_many_more() -> None:
+    assert listed(["a"]) == "a"
+    assert listed(list("abcd")) == "a; b; c; d"
+    assert listed(list("abcdef")) == "a; b; c; d; and 2 more"

@@ -17,7 +17,7 @@ from model.errors import ResumeMismatch
 from model.files import write_whole
 from model.version import code_version
 from training.results import checkout
-from training.state import RunConfig
+from training.state import RunConfig, listed
 
 NOTE_NAME = "made-from.json"
 
@@ -26,7 +26,6 @@ Origin = dict[str, Any]
 
 # Two runs that differ in it alone are the same run on two machines.
 _FREE = {"precision"}
-_SHOWN = 4
 _CODE, _COMPUTED_ON = _TOLD = ("code", "computed_on")  # in a note; told and not compared
 _NOT_NOTED = "not noted"
 
@@ -64,10 +63,9 @@ def claim(
         if name not in _FREE and had.get(name) != asked.get(name)
     ]
     if differing:
-        more = f"; and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
         raise ResumeMismatch(
-            f"{run} was made with other options ({'; '.join(map(_short, differing[:_SHOWN]))}"
-            f"{more}). Choose another --folder, or delete {run} to make it again."
+            f"{run} was made with other options ({_short(listed(differing))}). Choose another "
+            f"--folder, or delete {run} to make it again."
         )
     if working is not None:
         now = {_CODE: running_code(), _COMPUTED_ON: working}

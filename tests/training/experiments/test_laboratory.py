@@ -1,11 +1,10 @@
-"""What is kept in the folder of an experiment is used again, and only for what it was made for."""
+"""Runs that are kept in a folder are used again, and only for what they were made for."""
 
 import gc
 import json
 import shutil
 import signal
 import weakref
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,45 +18,17 @@ from safetensors.torch import load_file
 from model.errors import ResumeMismatch, RunBusy, RunStopped, RunUnfinished
 from training.experiments.figures import write_figures
 from training.experiments.identity import NOTE_NAME
-from training.experiments.laboratory import Added, Laboratory, TileSet
+from training.experiments.laboratory import Added, Laboratory
 from training.experiments.measures import FeatureSpaces
-from training.experiments.styles import RandomMasks, judged_set, organ_styles, random_set
 from training.experiments.table1 import real_segnet, table_2, train_all
 from training.experiments.table3 import table_3
 from training.segmentation.data import Annotated
 from training.sitting import LOG_NAME, alone_in
 from training.state import STATE_NAME
 from training.step import Stepper
-from training.trained import RESULT_NAME, finish, load_result
+from training.trained import RESULT_NAME, finish
 
 Make = Callable[..., Laboratory]
-
-
-class Fake:
-    """Draws its mask's ids and a grey that counts how often it was asked."""
-
-    def __init__(self) -> None:
-        self.drawn = 0
-
-    def encode_style(self, image_u8: np.ndarray) -> np.ndarray:
-        return image_u8.mean((0, 1)).astype(np.float32)
-
-    def synthesize(self, mask_labels: np.ndarray, style: np.ndarray, *, seed: int) -> np.ndarray:
-        self.drawn += 1
-        return np.stack([mask_labels % 256, mask_labels * 0 + seed, mask_labels * 0], 2).astype(
-            np.uint8
-        )
-
-
-def with_fake(laboratory: Laboratory, network: bytes = b"weights") -> Fake:
-    """A laboratory whose only network is a stand-in."""
-    fake = Fake()
-    path = laboratory.run("pix2pix", 0) / RESULT_NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(network)
-    laboratory.train = lambda method, seed: path  # type: ignore[method-assign]
-    laboratory.model = lambda method, seed: fake  # type: ignore[method-assign]
-    return fake
 
 
 def written(laboratory: Laboratory) -> float:
@@ -92,7 +63,7 @@ def half_done(
 def test_a_state_is_kept_until_its_run_is_finished(
     laboratory: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is ten times as large as the network, and those of whole tables fill a disk."""
+    """It is several times as large as the network, and those of whole tables fill a disk."""
     run = half_done(laboratory(steps=2), monkeypatch, "pix2pix")
     assert (run / STATE_NAME).is_file()
     laboratory(steps=2).train("pix2pix", 0)
@@ -309,85 +280,6 @@ def test_a_run_on_other_slides_is_refused(
         laboratory(data=other).train("pix2pix", 0)
 
 
-def test_tiles_are_drawn_once(laboratory: Make) -> None:
-    first = laboratory()
-    fake = with_fake(first)
-    images = first.tiles("pix2pix", 0, judged_set(first, "none")).images
-    again = first.tiles("pix2pix", 0, judged_set(first, "none")).images
-    assert fake.drawn == 4
-    assert all(np.array_equal(*pair) for pair in zip(images, again, strict=True))
-
-
-def test_tiles_of_other_masks_are_drawn_again(laboratory: Make) -> None:
-    few, many = laboratory(), laboratory(test_tiles=8)
-    with_fake(few)
-    fake = with_fake(many)
-    few.tiles("pix2pix", 0, judged_set(few, "none"))
-    images = many.tiles("pix2pix", 0, judged_set(many, "none")).images
-    for tile, image in zip(many.judged, images, strict=True):
-        assert np.array_equal(image[..., 0], tile.mask_labels % 256)
-    assert fake.drawn < 8  # the first tile is the same
-
-
-def test_fewer_of_the_same_tiles_leave_the_others(laboratory: Make) -> None:
-    for count in (3, 2, 3):
-        now = laboratory(synthetic=count)
-        fake = with_fake(now)
-        assert len(now.tiles("pix2pix", 0, random_tiles(now)).images) == count
-    assert fake.drawn == 0
-
-
-def test_tiles_of_another_network_are_drawn_again(laboratory: Make) -> None:
-    for network in (b"one", b"other"):
-        now = laboratory()
-        fake = with_fake(now, network)
-        now.tiles("pix2pix", 0, judged_set(now, "same"))
-        assert fake.drawn == 4
-
-
-def test_tiles_of_unknown_origin_are_drawn_again(laboratory: Make) -> None:
-    now = laboratory()
-    fake = with_fake(now)
-    folder = now.run("pix2pix", 0) / "test-none"
-    folder.mkdir()
-    Image.new("RGB", (256, 256)).save(folder / "00000.png")
-    now.tiles("pix2pix", 0, judged_set(now, "none"))
-    assert fake.drawn == 4
-
-
-def test_random_masks_are_drawn_once_for_all_methods(
-    laboratory: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    now = laboratory(synthetic=2)
-    with_fake(now)
-    first = now.tiles("pix2pix", 0, random_tiles(now)).images
-    assert first[0].max() > 1
-
-    def never(*_: object, **__: object) -> None:
-        raise AssertionError("drawn again")
-
-    monkeypatch.setattr("training.experiments.styles.random_mask", never)
-    shutil.rmtree(now.run("pix2pix", 0) / "random")
-    again = now.tiles("pix2pix", 0, random_tiles(now)).images
-    assert all(np.array_equal(*pair) for pair in zip(first, again, strict=True))
-
-
-def test_no_random_mask_is_drawn_when_the_time_is_over(laboratory: Make) -> None:
-    with pytest.raises(RunUnfinished, match="random masks"):
-        RandomMasks(laboratory(minutes=0), ["kidney"])[0]
-
-
-def test_an_organ_of_somebodys_own_has_the_nuclei_of_all_together(laboratory: Make) -> None:
-    found = [RandomMasks(laboratory(synthetic=2), [organ]) for organ in ("skin", "pooled", "liver")]
-    origins = [masks.origins for masks in found]
-    assert origins[0] == origins[1] != origins[2]
-
-
-def random_tiles(laboratory: Laboratory) -> TileSet:
-    styles = organ_styles(laboratory)
-    return random_set(RandomMasks(laboratory, list(styles)), styles)
-
-
 def test_a_segnet_is_of_its_options_and_images(laboratory: Make) -> None:
     now = laboratory()
     real_segnet(now)
@@ -409,42 +301,3 @@ def test_a_segnet_of_other_synthetic_tiles_is_refused(laboratory: Make) -> None:
     (now.folder / "segnet-pix2pix-s0" / NOTE_NAME).unlink()
     with pytest.raises(ResumeMismatch, match='synthetic_tiles is "unknown"'):
         now.segnet("pix2pix", 0, augment=True, added=first)
-
-
-def test_every_method_is_drawn_in_the_same_precision(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """SIAN's own networks would be served in bf16 on a GPU; the others compute in fp32."""
-    asked = {}
-    monkeypatch.setattr(
-        "training.trained.Synthesizer.load", lambda path, **options: asked.update(options)
-    )
-    (tmp_path / "checkpoint.json").write_text("{}")
-    load_result(tmp_path / RESULT_NAME, device="cuda")
-    assert asked == {"device": "cuda", "precision": "fp32", "max_batch": 1}
-
-
-def test_tiles_beside_the_judged_are_as_many_of_each_slide(laboratory: Make) -> None:
-    now = laboratory(test_tiles=5, crop_px=256)
-    assert Counter(t.slide_id for t in now.beside_judged) == Counter(t.slide_id for t in now.judged)
-    places = {(tile.slide_id, tile.top, tile.left) for tile in now.test_tiles}
-    for tile in now.beside_judged:
-        assert (tile.slide_id, tile.top, tile.left) not in places
-        assert tile.image_u8.shape == (256, 256, 3)
-
-
-def test_a_style_is_encoded_once_for_many_masks(laboratory: Make) -> None:
-    now = laboratory(synthetic=6)
-    asked: list[float] = []
-
-    class Counting(Fake):
-        def encode_style(self, image_u8: np.ndarray) -> np.ndarray:
-            asked.append(image_u8.mean())
-            return super().encode_style(image_u8)
-
-    tiles = random_tiles(now)
-    for fake in (Counting(), Counting()):
-        for k in range(6):
-            tiles.draw(fake, k)
-    assert len(asked) == 4  # two organs, two networks
-    assert len(set(asked)) == 2
