@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from model.colour import colour_statistics
 from model.config import NetworkConfig
+from model.layers import Conv2d, Linear
 
 
 class StyleEncoder(nn.Module):
@@ -47,11 +48,11 @@ class SpadeEncoder(StyleEncoder):
         super().__init__()
         widths = (3, 64, 128, 256, 512, 512, 512)
         self.convs = nn.ModuleList(
-            nn.Conv2d(c_in, c_out, 3, stride=2, padding=1)
+            Conv2d(c_in, c_out, 3, stride=2, padding=1)
             for c_in, c_out in itertools.pairwise(widths)
         )
-        self.mean = nn.Linear(512 * 16, style_features)
-        self.log_variance = nn.Linear(512 * 16, style_features)
+        self.mean = Linear(512 * 16, style_features)
+        self.log_variance = Linear(512 * 16, style_features)
 
     def forward(self, image_pm1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         h = image_pm1
@@ -80,14 +81,14 @@ class ColourEncoder(StyleEncoder):
         super().__init__()
         widths = (3, *self.WIDTHS)
         self.convs = nn.ModuleList(
-            nn.Conv2d(c_in, c_out, 3, stride=2, padding=1, padding_mode=config.padding)
+            Conv2d(c_in, c_out, 3, stride=2, padding=1, padding_mode=config.padding)
             for c_in, c_out in itertools.pairwise(widths)
         )
-        self.hidden = nn.Linear(
+        self.hidden = Linear(
             2 * sum(self.WIDTHS) + config.style_dim - config.style_features, self.HIDDEN
         )
-        self.mean = nn.Linear(self.HIDDEN, config.style_features)
-        self.log_variance = nn.Linear(self.HIDDEN, config.style_features)
+        self.mean = Linear(self.HIDDEN, config.style_features)
+        self.log_variance = Linear(self.HIDDEN, config.style_features)
         for name, parameter in self.convs.named_parameters():
             if name.endswith("weight"):
                 nn.init.kaiming_normal_(parameter, a=0.2)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from model.colour import apply_palette
 from model.config import NetworkConfig
+from model.layers import Conv2d, Linear
 from model.layout import DIRECTION_CHANNELS
-from model.sian import Maps, Sian, each_row, plus
+from model.sian import Maps, Sian, plus
 
 _NOISE_SCALE = 0.1  # at the start of training; then learned, one per channel
 
@@ -34,13 +35,13 @@ class SianResBlk(nn.Module):
         middle = min(in_channels, out_channels)
         pad = config.padding
         self.sian_0 = Sian(in_channels, config)
-        self.conv_0 = nn.Conv2d(in_channels, middle, 3, padding=1, padding_mode=pad)
+        self.conv_0 = Conv2d(in_channels, middle, 3, padding=1, padding_mode=pad)
         self.sian_1 = Sian(middle, config)
-        self.conv_1 = nn.Conv2d(middle, out_channels, 3, padding=1, padding_mode=pad)
+        self.conv_1 = Conv2d(middle, out_channels, 3, padding=1, padding_mode=pad)
         self.sian_skip: Sian | None = None
         if config.skip == "always" or in_channels != out_channels:
             self.sian_skip = Sian(in_channels, config)
-            self.conv_skip = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+            self.conv_skip = Conv2d(in_channels, out_channels, 1, bias=False)
         self.noise_scale: nn.Parameter | None = None
         if config.noise:
             self.noise_scale = nn.Parameter(torch.full((in_channels + middle, 1, 1), _NOISE_SCALE))
@@ -73,15 +74,15 @@ class Generator(nn.Module):
         channels = config.widths[0]
         self.start: nn.Module
         if config.start == "style":
-            self.start = nn.Linear(config.style_dim, channels * config.start_side**2)
+            self.start = Linear(config.style_dim, channels * config.start_side**2)
         else:
             inputs = config.condition_channels + config.noise + config.nucleus_noise
-            self.start = nn.Conv2d(inputs, channels, 3, padding=1, padding_mode=config.padding)
+            self.start = Conv2d(inputs, channels, 3, padding=1, padding_mode=config.padding)
         self.blocks = nn.ModuleList(
             SianResBlk(c_in, c_out, config)
             for c_in, c_out in itertools.pairwise((channels, *config.widths))
         )
-        self.to_image = nn.Conv2d(config.widths[-1], 3, 3, padding=1, padding_mode=config.padding)
+        self.to_image = Conv2d(config.widths[-1], 3, 3, padding=1, padding_mode=config.padding)
 
     def noise_shapes(self, height: int, width: int) -> list[tuple[int, int, int]]:
         """(planes, h, w) of the noise each stage takes for a tile of this size, coarse to fine:
@@ -158,7 +159,7 @@ class Generator(nn.Module):
             return torch.as_tensor(self.start(coarse))
         size = (layout.shape[-2] // stride, layout.shape[-1] // stride)
         square = (self.config.start_side, self.config.start_side)
-        h = each_row(self.start, style).unflatten(1, (-1, *square))
+        h = self.start(style).unflatten(1, (-1, *square))
         return h if size == square else F.interpolate(h, size=size, mode="nearest")
 
     def _factors(self) -> list[int]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import NetworkConfig
+from model.layers import Conv2d, Linear
 from model.layout import DIRECTION_CHANNELS
 
 
@@ -47,20 +48,20 @@ class Sian(nn.Module):
         self.factor_bias = 1.0 if config.factors == "one_plus" else 0.0
         self.gamma_bias = 1.0 if config.modulation == "one_plus" else 0.0
         self.normalise = nn.BatchNorm2d(channels, affine=False)
-        self.semantics = nn.Conv2d(2, features, 3, padding=1, padding_mode=pad)
-        self.style: nn.Linear | None = None
+        self.semantics = Conv2d(2, features, 3, padding=1, padding_mode=pad)
+        self.style: Linear | None = None
         if config.stylization:
-            self.style = nn.Linear(config.style_dim, features)
-        self.direction: nn.Conv2d | None = None
-        self.distance: nn.Conv2d | None = None
+            self.style = Linear(config.style_dim, features)
+        self.direction: Conv2d | None = None
+        self.distance: Conv2d | None = None
         if config.instantiation:
-            self.direction = nn.Conv2d(DIRECTION_CHANNELS[config.direction], filters, 1)
-            self.distance = nn.Conv2d(1 + config.nucleus_noise, filters, 1)
+            self.direction = Conv2d(DIRECTION_CHANNELS[config.direction], filters, 1)
+            self.distance = Conv2d(1 + config.nucleus_noise, filters, 1)
         # One 3 x 3 convolution per branch, as groups.
-        self.compensation = nn.Conv2d(
+        self.compensation = Conv2d(
             features, features, 3, padding=1, padding_mode=pad, groups=branches
         )
-        self.gamma_beta = nn.Conv2d(features, 2 * channels, 3, padding=1, padding_mode=pad)
+        self.gamma_beta = Conv2d(features, 2 * channels, 3, padding=1, padding_mode=pad)
         self._initialise()
 
     def _initialise(self) -> None:
@@ -91,7 +92,7 @@ class Sian(nn.Module):
         """Times the style vector, reshaped to one factor per filter: (B 2F H W)."""
         if self.style is None:
             return semantics
-        factor = self.factor_bias + each_row(self.style, style)
+        factor = self.factor_bias + self.style(style)
         return times(semantics, factor[:, :, None, None])
 
     def instantiation(self, styled: Tensor, maps: Maps) -> Tensor:
@@ -105,17 +106,6 @@ class Sian(nn.Module):
         """Eq. 2: gamma * (h - mu) / sigma + beta, both summed over the branches."""
         gamma, beta = self.gamma_beta(instances).chunk(2, dim=1)
         return plus(times(self.normalise(h), plus(gamma, self.gamma_bias)), beta)
-
-
-def each_row(linear: nn.Module, rows: Tensor) -> Tensor:
-    """A linear layer on (B D) -> (B C), the same for a row wherever in the batch it is.
-
-    A matrix product may add up in another order in another row. Tiles that were painted together
-    in another order would then differ in their last bits.
-    """
-    if torch.is_grad_enabled():
-        return torch.as_tensor(linear(rows))
-    return torch.cat([linear(row) for row in rows.split(1)])
 
 
 # At full resolution every feature map is tens of megabytes. Where no gradient is wanted the

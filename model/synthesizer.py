@@ -258,8 +258,8 @@ class Synthesizer:
         """The second step of ``synthesize``, for tiles that have one shape: an image each.
 
         Args:
-            at_once: for a device that has too little memory for ``at_once(shape)``. Batches of
-                another size may change the last bit of a colour.
+            at_once: for a device that has too little memory for ``at_once(shape)``. On a GPU,
+                batches of another size may change the last bit of a colour.
         """
         if len({tile.shape for tile in tiles}) > 1:
             raise ValueError("the tiles of a batch must have one padded shape")

@@ -57,8 +57,7 @@ def synthesize(
 def paint(synthesizer: Synthesizer, work: Work) -> Iterator[Tile]:
     """The tiles of a request whose files have been decoded, as ``synthesize``.
 
-    As many passes at a time as the service makes of a request that is alone: on some processors
-    the last bit of a colour depends on how many threads a pass has.
+    As many passes at a time as the service makes of a request that is alone.
     """
     image_styles = [synthesizer.encode(style_input) for style_input in work.style_inputs]
     step = synthesizer.at_once(work.shape)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.config import PRESETS, NetworkConfig
-from model.sian import Maps, Sian, each_row
+from model.sian import Maps, Sian
 from tests.networks import TINY
 
 CONFIG = PRESETS["release"]
@@ -117,17 +117,6 @@ def test_literal_factors_of_zero_style_silence_the_block() -> None:
         torch.nn.init.zeros_(parameter)
     out = sian(torch.randn(2, 10, 12, 12), random_maps(), torch.zeros(2, config.style_dim))
     assert not out.any()
-
-
-def test_a_row_is_the_same_wherever_it_is_in_the_batch() -> None:
-    """To the bit, where no gradient is wanted; in training, one matrix product."""
-    torch.manual_seed(0)
-    linear, rows = torch.nn.Linear(73, 64), torch.randn(8, 73)
-    with torch.no_grad():
-        alone = torch.cat([linear(row[None]) for row in rows])
-        for order in (torch.arange(8), torch.arange(8).flip(0), torch.tensor([5])):
-            assert torch.equal(each_row(linear, rows[order]), alone[order])
-    assert torch.equal(each_row(linear, rows), linear(rows))
 
 
 def test_phases_that_are_left_out_have_no_weights_and_no_effect() -> None:

@@ -1,8 +1,7 @@
 """The public door, on a small random network."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +23,13 @@ from model.errors import (
     StyleUnreadable,
 )
 from model.generator import Generator
+from model.nuclei import random_mask
+from model.nuclei_statistics import organ_statistics
 from model.synthesizer import Synthesizer, style_windows
 from model.tile import TileInput
 from tests.networks import TINY
+from tests.processes import RELEASE
+from tests.threads import threads
 
 
 @pytest.fixture(scope="module")
@@ -88,17 +91,6 @@ def tiles(synthesizer: Synthesizer, count: int) -> list[TileInput]:
     ]
 
 
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """So many threads for what torch computes in this one."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 @pytest.fixture(params=["CPU", "GPU"])
 def either(request: pytest.FixtureRequest, synthesizer: Synthesizer) -> Synthesizer:
     """Painting as the CPU does, side by side, and as a GPU does, in batches of one size."""
@@ -128,8 +120,7 @@ def test_same_bytes_alone_and_in_company(either: Synthesizer, company: int) -> N
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("side", [64, 100, 256])
 def test_same_bytes_in_company_on_a_real_gpu(precision: Precision, side: int) -> None:
-    release = Path(__file__).parents[2] / "checkpoints" / "sian-release.safetensors"
-    synthesizer = Synthesizer.load(release, device="cuda", precision=precision)
+    synthesizer = Synthesizer.load(RELEASE, device="cuda", precision=precision)
     organs = synthesizer.styles.organs
     prepared = [
         synthesizer.prepare(mask(side, side), synthesizer.styles.vector(organs[k % 7]), seed=k)
@@ -176,6 +167,26 @@ def test_same_bytes_on_any_number_of_cores(synthesizer: Synthesizer, cores: int)
         assert torch.get_num_threads() == cores
     for expected, image in zip(alone, side_by_side, strict=True):
         np.testing.assert_array_equal(expected, image)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (100, 257), (256, 256), (1024, 96)])
+def test_same_bytes_of_the_release_network(size: tuple[int, int]) -> None:
+    """On all cores, on one, beside others. Its layers are wide: torch has more ways for them."""
+    release = Synthesizer.load(RELEASE)
+    vector = release.styles.vector("kidney")
+    nuclei = random_mask(organ_statistics("kidney"), *(max(64, side) for side in size), seed=1)
+    labels = nuclei[: size[0], : size[1]]
+    prepared = [release.prepare(labels, vector, seed=seed) for seed in (1, 2)]
+    reference = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    with threads(1):
+        one_core, encoded = release.paint(prepared), release.encode_style(reference)
+    for cores in (2, 3):
+        with threads(cores):
+            alone = [release.paint([tile])[0] for tile in prepared]
+            beside = release.paint(prepared)
+            np.testing.assert_array_equal(release.encode_style(reference), encoded)
+        np.testing.assert_array_equal(alone, one_core)
+        np.testing.assert_array_equal(beside, one_core)
 
 
 def test_nothing_to_paint(either: Synthesizer) -> None:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.sian import each_row
+from model.layers import Linear
 from training.baselines.config import BaselineConfig
 from training.conditions import Condition
 
@@ -52,7 +52,7 @@ class SpadeGenerator(nn.Module):
         super().__init__()
         self.config = config
         widths = [factor * config.width for factor in _WIDTHS]
-        self.start = nn.Linear(config.style_features, widths[0] * config.start_side**2)
+        self.start = Linear(config.style_features, widths[0] * config.start_side**2)
         self.blocks = nn.ModuleList(
             SpadeResBlk(c_in, c_out, config)
             for c_in, c_out in itertools.pairwise([widths[0], *widths])
@@ -80,7 +80,7 @@ class SpadeGenerator(nn.Module):
     def _start(self, condition: Tensor, style: Tensor) -> Tensor:
         stride, side = self.config.stride, self.config.start_side
         size = (condition.shape[-2] // stride, condition.shape[-1] // stride)
-        h = each_row(self.start, style).unflatten(1, (-1, side, side))
+        h = self.start(style).unflatten(1, (-1, side, side))
         return h if size == (side, side) else F.interpolate(h, size=size, mode="nearest")
 
 
