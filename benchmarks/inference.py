@@ -22,7 +22,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, conv_flop_count
 
 from benchmarks.common.command import recorded_command
 from benchmarks.common.rounds import ratios, rotated, spread
@@ -35,6 +35,14 @@ from training.speed import has_fast_bf16
 
 RESULT = Path(__file__).parent / "results" / "inference.json"
 METHOD_NAMES = ("spade", "sian")
+
+
+def _operations(x: list[int], weight: list[int], *_: object, out_shape: list[int]) -> int:
+    return conv_flop_count(x, weight, out_shape)
+
+
+_UNKNOWN_TO_TORCH = {torch.ops.aten.mkldnn_convolution: _operations}
+"""What torch's counter of operations leaves out: a convolution of ``model.layers``."""
 
 
 class Racer:
@@ -88,7 +96,7 @@ class Contender(Racer):
                 for shape in generator.noise_shapes(side, side)
             ],
         )
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False, custom_mapping=_UNKNOWN_TO_TORCH) as counter:
             self.once()
         self.gflop_per_tile = counter.get_total_flops() / 1e9 / batch
         if compiled:

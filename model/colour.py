@@ -29,7 +29,8 @@ def colour_statistics(image_pm1: Tensor) -> Tensor:
     mean = pixels.mean(2)
     centred = pixels - mean[:, :, None]
     with full_precision(image_pm1):
-        covariance = centred @ centred.transpose(1, 2) / pixels.shape[2]
+        # Not as a matrix product, which adds up in another order on another number of threads.
+        covariance = (centred[:, :, None] * centred[:, None]).mean(3)
         # Of what is not finite it would raise; the mean is not finite then, and tells.
         values, vectors = torch.linalg.eigh(covariance.nan_to_num(0, 0, 0))
         spread = values.clamp_min(_VARIANCE_FLOOR).sqrt()

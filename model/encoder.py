@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from model.colour import colour_statistics
 from model.config import NetworkConfig
 from model.layers import Conv2d, Linear
+from model.pixels import channels_last
 
 
 class StyleEncoder(nn.Module):
@@ -55,9 +56,7 @@ class SpadeEncoder(StyleEncoder):
         self.log_variance = Linear(512 * 16, style_features)
 
     def forward(self, image_pm1: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        h = image_pm1
-        if h.shape[-2:] != (self.SIZE, self.SIZE):
-            h = F.interpolate(h, (self.SIZE, self.SIZE), mode="bilinear", align_corners=False)
+        h = self._resized(image_pm1)
         for index, conv in enumerate(self.convs):
             if index:
                 h = F.leaky_relu(h, 0.2)
@@ -65,6 +64,15 @@ class SpadeEncoder(StyleEncoder):
         h = F.leaky_relu(h, 0.2).flatten(1)
         mean, log_variance = self.mean(h).float(), self.log_variance(h).float()
         return mean, log_variance, mean.new_empty(h.shape[0], 0)
+
+    def _resized(self, image_pm1: Tensor) -> Tensor:
+        size = (self.SIZE, self.SIZE)
+        if image_pm1.shape[-2:] == size:
+            return image_pm1
+        # Of three channels torch has a kernel for one thread and another for several, which
+        # round otherwise; of four it has one.
+        h = channels_last(F.pad(image_pm1, (0, 0, 0, 0, 0, 1)))
+        return F.interpolate(h, size, mode="bilinear", align_corners=False)[:, :3].contiguous()
 
 
 class ColourEncoder(StyleEncoder):

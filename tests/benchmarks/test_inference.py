@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks import inference
-from benchmarks.inference import MatrixProduct, race
+from benchmarks.inference import Contender, MatrixProduct, race
 
 
 class Racer:
@@ -77,3 +77,14 @@ def test_operations_of_a_matrix_product(monkeypatch: pytest.MonkeyPatch) -> None
         "side": 64,
         "tflop_per_s": {"median": 3.0, "q1": 2.0, "q3": 4.0},
     }
+
+
+@pytest.mark.parametrize("method", ["spade", "sian"])
+def test_every_convolution_is_counted_in_every_precision(method: str) -> None:
+    cpu = torch.device("cpu")
+    fp32, bf16 = (
+        Contender(method, precision, width=16, side=64, batch=1, device=cpu).gflop_per_tile
+        for precision in ("fp32", "bf16")
+    )
+    assert fp32 == pytest.approx(bf16, rel=0.01)  # but for the linear layers of the style
+    assert {"spade": 1.0, "sian": 2.0}[method] < fp32 < 3.0

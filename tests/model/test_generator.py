@@ -8,6 +8,7 @@ from model.encoder import build_encoder
 from model.errors import CheckpointMismatch
 from model.generator import Generator
 from tests.networks import TINY, TINY_BY_NUCLEUS
+from tests.threads import threads
 
 
 def inputs(
@@ -108,6 +109,22 @@ def test_encoders_take_any_image_from_64_px(preset: str) -> None:
             2,
             config.style_dim,
         )
+
+
+@pytest.mark.parametrize("preset", ["paper", "release"])
+@pytest.mark.parametrize(("height", "width"), [(64, 64), (200, 256), (256, 200), (256, 256)])
+def test_a_style_vector_is_the_same_on_any_number_of_threads(
+    preset: str, height: int, width: int
+) -> None:
+    torch.manual_seed(0)
+    encoder = build_encoder(PRESETS[preset]).eval()
+    image = torch.rand(1, 3, height, width) * 2 - 1
+    with torch.inference_mode():
+        with threads(1):
+            expected = encoder.encode(image)
+        for count in (2, 3, 4, 8):
+            with threads(count):
+                assert torch.equal(encoder.encode(image), expected)
 
 
 def test_the_colour_encoder_keeps_what_instance_normalisation_removes() -> None:

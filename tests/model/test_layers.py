@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from model.layers import Conv2d, Linear
 from tests.threads import threads
@@ -13,6 +14,18 @@ def twins(**options: object) -> tuple[Conv2d, nn.Conv2d]:
     ours, torchs = Conv2d(**options), nn.Conv2d(**options)  # type: ignore[arg-type]
     torchs.load_state_dict(ours.state_dict())
     return ours, torchs
+
+
+class Dispatched(TorchDispatchMode):
+    """The names of the operations that torch computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names.append(str(func))
+        return func(*args, **(kwargs or {}))
 
 
 CONVOLUTIONS = [
@@ -66,6 +79,27 @@ def test_a_convolution_is_the_same_on_any_number_of_threads(options, side) -> No
                 assert torch.equal(convolution(x), expected)
 
 
+@pytest.mark.parametrize("options", CONVOLUTIONS)
+def test_a_convolution_has_one_algorithm(options) -> None:
+    """Torch would take another for small ones, and on one thread for 1 x 1."""
+    convolution = Conv2d(**options)
+    for side in SIDES:
+        for count in (1, 2):
+            with torch.no_grad(), threads(count), Dispatched() as dispatched:
+                convolution(pixels(options["in_channels"], side))
+            assert "aten.mkldnn_convolution.default" in dispatched.names
+            assert not any("conv2d" in name for name in dispatched.names)
+
+
+def test_a_convolution_can_be_compiled() -> None:
+    """Torch's compiler does not know oneDNN's."""
+    ours, torchs = twins(in_channels=3, out_channels=4, kernel_size=3, padding=1)
+    x = torch.randn(1, 3, 8, 8)
+    with torch.no_grad():
+        compiled = torch.compile(ours, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(x), torchs(x))
+
+
 def test_a_convolution_has_gradients_and_other_precisions() -> None:
     ours, torchs = twins(in_channels=3, out_channels=4, kernel_size=1)
     x = torch.randn(2, 3, 6, 6)
@@ -87,6 +121,22 @@ def test_a_convolution_without_onednn_is_torchs(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
     with torch.no_grad():
         assert torch.equal(ours(x), torchs(x))
+
+
+def test_a_convolution_pads_in_torchs_order() -> None:
+    ours, torchs = twins(
+        in_channels=3, out_channels=4, kernel_size=(3, 5), padding=(1, 2), padding_mode="reflect"
+    )
+    same, torchs_same = twins(in_channels=3, out_channels=4, kernel_size=3, padding="same")
+    x = torch.randn(1, 3, 9, 7)
+    with torch.no_grad():
+        torch.testing.assert_close(ours(x), torchs(x))
+        torch.testing.assert_close(same(x), torchs_same(x))
+
+
+def test_no_rows_are_no_rows() -> None:
+    with torch.no_grad():
+        assert Linear(5, 3)(torch.zeros(0, 5)).shape == (0, 3)
 
 
 @pytest.mark.parametrize("bias", [True, False])

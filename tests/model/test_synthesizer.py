@@ -177,14 +177,12 @@ def test_same_bytes_of_the_release_network(size: tuple[int, int]) -> None:
     nuclei = random_mask(organ_statistics("kidney"), *(max(64, side) for side in size), seed=1)
     labels = nuclei[: size[0], : size[1]]
     prepared = [release.prepare(labels, vector, seed=seed) for seed in (1, 2)]
-    reference = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     with threads(1):
-        one_core, encoded = release.paint(prepared), release.encode_style(reference)
-    for cores in (2, 3):
+        one_core = release.paint(prepared)
+    for cores in (2, 3, 4):
         with threads(cores):
             alone = [release.paint([tile])[0] for tile in prepared]
             beside = release.paint(prepared)
-            np.testing.assert_array_equal(release.encode_style(reference), encoded)
         np.testing.assert_array_equal(alone, one_core)
         np.testing.assert_array_equal(beside, one_core)
 
