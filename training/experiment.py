@@ -162,8 +162,17 @@ def experiment(
         among=tuple(known),
         given=given.label if given else None,
     )
-    console.print(Markdown(page.read_text("utf-8")))
+    _show(console, page)
     console.print(f"Written to {written} and {page}")
+
+
+def _show(console: Console, page: Path) -> None:
+    """Drawn for a terminal; anywhere else as it is, since lines of 80 would cut the tables."""
+    text = page.read_text("utf-8")
+    if console.is_terminal:
+        console.print(Markdown(text))
+    else:
+        console.file.write(text)
 
 
 def _refuse_torchrun() -> None:

@@ -12,6 +12,7 @@ from training import experiment
 from training.alone import run_alone
 from training.experiment import _command, app
 from training.experiments.laboratory import Laboratory
+from training.experiments.rows import Row
 from training.experiments.scale import Scale
 
 ARGUMENTS = ["table1", "--data=data", "--vgg=vgg", "--inception=inception", "--device=cpu"]
@@ -125,3 +126,16 @@ def test_every_option_reaches_the_scale(
     assert budgets[0].note == (
         "changed: steps 3, width 16, crop 64, batch 3, tiles 5, synthetic 9, segnet-steps 11."
     )
+
+
+def test_a_log_has_the_page_as_it_is(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Row("real", "MoNuSeg training set", (0,), [{"dq": 0.5, "sq": 0.7, "pq": 0.35}], {})
+    monkeypatch.setattr(experiment, "table_3", lambda *_: [row])
+    named = [f"--data={small_data}", "--vgg=vgg", f"--folder={tmp_path}", f"--out={tmp_path}"]
+    done = CliRunner().invoke(app, ["table3", *named, "--device=cpu", "--scale=smoke"])
+    assert done.exit_code == 0, done.output
+    (page,) = tmp_path.glob("table3-*.md")
+    assert page.read_text("utf-8") in done.output
+    assert max(map(len, done.output.splitlines())) > 80
