@@ -23,8 +23,9 @@ class Conv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         if isinstance(self.padding, str) or not (_only_the_result(input) and _has_onednn()):
             return super().forward(input)
-        padding = tall, wide = list(self.padding)
+        padding = list(self.padding)
         if self.padding_mode != "zeros":
+            tall, wide = padding
             input = F.pad(input, (wide, wide, tall, tall), mode=self.padding_mode)
             padding = [0, 0]
         return torch.mkldnn_convolution(

@@ -5,8 +5,9 @@ A tile is made in two steps. ``prepare`` computes what needs no network, in any 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -228,11 +229,9 @@ class Synthesizer:
         """
         layout = self.tiled_layout(mask_labels)
         places = self.windows(layout.size)
-        for first in range(0, len(places), step := self.at_once(_shape(places[0]))):
-            together = places[first : first + step]
-            inputs = [self.window(layout, place, style, seed=seed) for place in together]
-            for place, image_u8 in zip(together, self.paint(inputs), strict=True):
-                yield place, self.core(place, image_u8)
+        inputs = (self.window(layout, place, style, seed=seed) for place in places)
+        for place, image_u8 in zip(places, self.paint_each(inputs), strict=True):
+            yield place, self.core(place, image_u8)
 
     def padded_shape(self, size: tuple[int, int]) -> tuple[int, int]:
         """``TileInput.shape`` of the tiles of a mask of ``size`` (H, W)."""
@@ -273,6 +272,13 @@ class Synthesizer:
                 images += self._side_by_side.map(self._alone, together)
         return images
 
+    def paint_each(self, tiles: Iterable[TileInput]) -> Iterator[NDArray[np.uint8]]:
+        """As ``paint`` for any number of tiles: those that are painted together are taken, and
+        their images given, before the next are taken."""
+        tiles = iter(tiles)
+        for first in tiles:
+            yield from self.paint([first, *islice(tiles, self.at_once(first.shape) - 1)])
+
     def _alone(self, tile: TileInput) -> NDArray[np.uint8]:
         return self._pass([tile], size=1)[0]
 
@@ -295,10 +301,6 @@ class Synthesizer:
             painted = self.generator(layout, style, noise)
         images = pm1_to_images(painted[: len(tiles)])
         return [_cropped(image, tile) for image, tile in zip(images, tiles, strict=True)]
-
-
-def _shape(window: Window) -> tuple[int, int]:
-    return window.height, window.width
 
 
 def _mirrored_noise(tile: TileInput) -> list[NDArray[np.float32]]:

@@ -1,7 +1,8 @@
 """Stand-ins for the released checkpoint and the network, where neither is the point."""
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,6 +111,11 @@ class FakeSynthesizer:
     ) -> list[NDArray[np.uint8]]:
         self.passes.append([tile.seed for tile in tiles])
         return [self._painted(tile) for tile in tiles]
+
+    def paint_each(self, tiles: Iterable[FakeTile]) -> Iterator[NDArray[np.uint8]]:
+        tiles = iter(tiles)
+        for first in tiles:
+            yield from self.paint([first, *islice(tiles, self.together - 1)])
 
     def _painted(self, tile: FakeTile) -> NDArray[np.uint8]:
         self.before(self.made)

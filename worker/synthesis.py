@@ -60,10 +60,7 @@ def paint(synthesizer: Synthesizer, work: Work) -> Iterator[Tile]:
     As many passes at a time as the service makes of a request that is alone.
     """
     image_styles = [synthesizer.encode(style_input) for style_input in work.style_inputs]
-    step = synthesizer.at_once(work.shape)
-    for first in range(0, work.passes, step):
-        together = range(first, min(first + step, work.passes))
-        images = synthesizer.paint([work.pass_input(index, image_styles) for index in together])
-        for index, image_u8 in zip(together, images, strict=True):
-            if (tile := work.take(index, image_u8)) is not None:
-                yield tile
+    inputs = (work.pass_input(index, image_styles) for index in range(work.passes))
+    for index, image_u8 in enumerate(synthesizer.paint_each(inputs)):
+        if (tile := work.take(index, image_u8)) is not None:
+            yield tile

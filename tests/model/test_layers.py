@@ -1,5 +1,7 @@
 """Layers: torch's numbers, and the same last bit whatever the threads and the company."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,9 +11,9 @@ from model.layers import Conv2d, Linear
 from tests.threads import threads
 
 
-def twins(**options: object) -> tuple[Conv2d, nn.Conv2d]:
+def twins(**options: Any) -> tuple[Conv2d, nn.Conv2d]:
     """A layer of ours and torch's, with the same weights."""
-    ours, torchs = Conv2d(**options), nn.Conv2d(**options)  # type: ignore[arg-type]
+    ours, torchs = Conv2d(**options), nn.Conv2d(**options)
     torchs.load_state_dict(ours.state_dict())
     return ours, torchs
 
@@ -28,7 +30,7 @@ class Dispatched(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-CONVOLUTIONS = [
+CONVOLUTIONS: list[dict[str, Any]] = [
     {"in_channels": 1, "out_channels": 32, "kernel_size": 1},
     {"in_channels": 96, "out_channels": 64, "kernel_size": 1, "bias": False},
     {"in_channels": 192, "out_channels": 192, "kernel_size": 3, "padding": 1},
@@ -45,8 +47,8 @@ CONVOLUTIONS = [
 SIDES = [(5, 5), (8, 8), (40, 24), (160, 160)]
 
 
-def pixels(channels: object, side: tuple[int, int]) -> Tensor:
-    x = torch.randn(1, int(str(channels)), *side)
+def pixels(channels: int, side: tuple[int, int]) -> Tensor:
+    x = torch.randn(1, channels, *side)
     return x.contiguous(memory_format=torch.channels_last)
 
 

@@ -1,6 +1,6 @@
 """The public door, on a small random network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -148,6 +148,24 @@ def test_a_gpus_batches_have_one_size(either: Synthesizer, monkeypatch: pytest.M
     sizes.clear()
     either.paint(tiles(either, 3), at_once=2)
     assert sizes == ([2, 2] if either.pad_batches else [1] * 3)
+
+
+def test_tiles_are_taken_as_they_are_painted(either: Synthesizer) -> None:
+    taken: list[int] = []
+
+    def prepared() -> Iterator[TileInput]:
+        for number, tile in enumerate(tiles(either, 6)):
+            taken.append(number)
+            yield tile
+
+    together = either.at_once(tiles(either, 1)[0].shape)
+    painted = either.paint_each(prepared())
+    assert taken == []
+    images = [next(painted)]
+    assert len(taken) == together < 6
+    images += painted
+    for image, expected in zip(images, either.paint(tiles(either, 6)), strict=True):
+        np.testing.assert_array_equal(image, expected)
 
 
 def test_a_batch_of_another_size_is_the_same_picture(either: Synthesizer) -> None:
